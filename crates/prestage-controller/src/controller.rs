@@ -1,0 +1,270 @@
+//! The controller's state: one model, one set of knobs and one record of how
+//! well it went for every cell.
+use prestage_forecast::{NeedModel, NeedModelInput, entry};
+use prestage_lpt::NeedType;
+use prestage_policy::Layout;
+use prestage_telemetry::{Metric, SeriesId, ServiceId, Span, Tail, Timestamp};
+
+use crate::baselines::Arm;
+use crate::cell::{CellId, CellSpec};
+use crate::health::Health;
+use crate::knobs::{KNOBS, Knobs, NEUTRAL};
+use crate::observation;
+use crate::ports::Outcome;
+use crate::prices::PriceBook;
+
+/// Time between two settings of the knobs.
+pub(crate) const DECISION_EVERY: Span = Span(3_600_000_000);
+/// Most levels a knob may move at one setting.
+const LEVELS_PER_DECISION: i8 = 2;
+
+/// Everything a controller is told once.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Its cells; `cells[i].id` is `i`.
+    pub cells: Vec<CellSpec>,
+    /// What things cost; thresholds are the critical fractiles of these prices.
+    pub prices: PriceBook,
+}
+
+/// Decides for a set of cells. See [`crate::reconcile`].
+pub struct Controller {
+    pub(crate) cells: Vec<Cell>,
+    pub(crate) prices: PriceBook,
+    pub(crate) layout: Layout,
+    pub(crate) next_decision: Option<Timestamp>,
+    pub(crate) observations: Vec<f32>,
+    pub(crate) actions: Vec<u8>,
+    pub(crate) outcomes: Vec<Outcome>,
+    pub(crate) runners: RunnerPool,
+}
+
+pub(crate) struct Cell {
+    pub spec: CellSpec,
+    pub center: crate::knobs::KnobCenter,
+    pub levels: [i8; 6],
+    pub knobs: Knobs,
+    pub model: Box<dyn NeedModel>,
+    pub health: Health,
+    pub retrained_at: Option<Timestamp>,
+    pub view: CellView,
+}
+
+/// The forecast behind a cell's latest decision.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct CellView {
+    /// Probability of a need within the horizon.
+    pub probability: f64,
+    /// The threshold it is compared with.
+    pub threshold: f64,
+    /// The horizon.
+    pub horizon: Span,
+}
+
+/// The latest readings of the shared runner pool.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct RunnerPool {
+    utilization_cursor: u64,
+    queue_cursor: u64,
+    pub utilization: f64,
+    pub queue_length: f64,
+}
+
+impl RunnerPool {
+    pub(crate) fn read(&mut self, tail: &Tail) {
+        let read = |metric, cursor: &mut u64, into: &mut f64| {
+            if let Some(&latest) = tail
+                .read(SeriesId::new(ServiceId::GLOBAL, metric), cursor)
+                .1
+                .last()
+            {
+                *into = latest;
+            }
+        };
+        read(
+            Metric::RunnerUtilizationRatio,
+            &mut self.utilization_cursor,
+            &mut self.utilization,
+        );
+        read(
+            Metric::RunnerQueueLength,
+            &mut self.queue_cursor,
+            &mut self.queue_length,
+        );
+    }
+}
+
+impl Controller {
+    /// A controller with the arm's centres and no knowledge.
+    ///
+    /// Panics when `cells[i].id` is not `i`: such a list is a bug in the host.
+    pub fn new(options: Options, arm: &Arm) -> Self {
+        let layout = observation::layout();
+        let n_cells = options.cells.len();
+        let cells = options.cells.into_iter().enumerate().map(|(i, spec)| {
+            assert_eq!(spec.id, CellId(i as u32), "cell {i} carries another id");
+            Cell::new(spec, arm)
+        });
+        Self {
+            cells: cells.collect(),
+            prices: options.prices,
+            next_decision: None,
+            observations: vec![0.0; n_cells * layout.len()],
+            actions: vec![NEUTRAL; n_cells * KNOBS.len()],
+            outcomes: Vec::new(),
+            runners: RunnerPool::default(),
+            layout,
+        }
+    }
+
+    /// Number of cells, the rows of an observation.
+    pub fn n_cells(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// The layout of one row of its observations.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// `[n_cells * layout.len()]`, as of the last time knobs were due.
+    pub fn observations(&self) -> &[f32] {
+        &self.observations
+    }
+
+    /// The forecast behind the latest decision of a cell.
+    pub fn view(&self, cell: CellId) -> CellView {
+        self.cells[cell.index()].view
+    }
+
+    /// What a cell is.
+    pub fn spec(&self, cell: CellId) -> &CellSpec {
+        &self.cells[cell.index()].spec
+    }
+
+    /// Feeds history without deciding anything; ends with a first training.
+    pub fn warm_up(&mut self, tail: &Tail, now: Timestamp) {
+        for cell in &mut self.cells {
+            cell.model.observe(tail, now);
+            cell.health.advance(now);
+        }
+        self.runners.read(tail);
+    }
+
+    /// Trains every model on what it has observed, free of charge: the state a
+    /// controller is switched on in.
+    pub fn train_all(&mut self, now: Timestamp) {
+        for cell in &mut self.cells {
+            cell.model.retrain(now);
+            cell.retrained_at = Some(now);
+        }
+    }
+
+    pub(crate) fn knobs_due(&self, now: Timestamp) -> bool {
+        self.next_decision.is_none_or(|due| now >= due)
+    }
+
+    /// Turns the levels in `actions` into knobs, at most two levels a decision.
+    pub(crate) fn set_knobs(&mut self, now: Timestamp) {
+        for (cell, action) in self
+            .cells
+            .iter_mut()
+            .zip(self.actions.chunks_exact(KNOBS.len()))
+        {
+            for (level, &wanted) in cell.levels.iter_mut().zip(action) {
+                let wanted = wanted as i8 - NEUTRAL as i8;
+                *level = wanted.clamp(*level - LEVELS_PER_DECISION, *level + LEVELS_PER_DECISION);
+            }
+            cell.knobs = cell.center.at(cell.levels);
+            cell.model.set_half_life(cell.knobs.half_life);
+        }
+        // On the grid of whole hours since the first decision, however late this call came.
+        let first = self.next_decision.unwrap_or(now);
+        let missed = (now.0 - first.0).div_euclid(DECISION_EVERY.0);
+        self.next_decision = Some(Timestamp(first.0 + (missed + 1) * DECISION_EVERY.0));
+    }
+
+    /// Books what happened in the cells.
+    pub(crate) fn book_outcomes(&mut self) {
+        for outcome in self.outcomes.drain(..) {
+            match outcome {
+                Outcome::Need { cell, at, hit } => self.cells[cell.index()].health.need(at, hit),
+                Outcome::Ready { cell, lead, .. } => self.cells[cell.index()].health.ready(lead),
+                Outcome::Ended {
+                    cell, end, idle, ..
+                } => self.cells[cell.index()].health.ended(end, idle),
+            }
+        }
+    }
+}
+
+impl Cell {
+    fn new(spec: CellSpec, arm: &Arm) -> Self {
+        let input = NeedModelInput {
+            service: spec.service,
+            rated_load_per_replica: spec.rated_load_per_replica,
+            suite_budget_s: spec.suite_budget_s,
+        };
+        let entry = entry(&spec.need.to_string()).expect("every need type has a model");
+        let center = *arm.centers.of(spec.need);
+        let knobs = center.at([0; 6]);
+        let mut model = (entry.build)(input);
+        model.set_half_life(knobs.half_life);
+        Self {
+            health: Health::new(spec.lead_prior),
+            spec,
+            center,
+            levels: [0; 6],
+            knobs,
+            model,
+            retrained_at: None,
+            view: CellView::default(),
+        }
+    }
+
+    /// How far this cell looks ahead.
+    pub(crate) fn horizon(&self) -> Span {
+        Span((self.health.lead_p90().0 as f64 * self.knobs.horizon_leads) as i64)
+    }
+
+    /// Cost in US dollars of a need that finds no stage, at `now`.
+    pub(crate) fn miss_usd(&self, prices: &PriceBook, now: Timestamp) -> f64 {
+        let per_minute = match self.spec.need {
+            NeedType::Scaling => prices.slo_violation_minute[self.spec.tier.index()],
+            _ => self.spec.people_waiting(now) * prices.person_minute,
+        };
+        self.health.lead_minutes() * per_minute
+    }
+
+    /// Cost in US dollars of a stage that is never used.
+    pub(crate) fn waste_usd(&self, prices: &PriceBook) -> f64 {
+        let hold = match self.spec.need {
+            // One extra replica for the time to live is the least a stage holds.
+            NeedType::Scaling => self.knobs.ttl.0 as f64 / 3.6e9 * prices.instance_hour,
+            _ => 0.0,
+        };
+        prices.review_minutes * prices.person_minute
+            + self.spec.runner_minutes_prior * prices.runner_minute
+            + hold
+    }
+
+    /// The newsvendor's critical fractile, moved by the threshold knob:
+    /// stage when the probability of a need is at least
+    /// waste / (waste + miss) (Arrow, Harris and Marschak 1951).
+    pub(crate) fn threshold(&self, prices: &PriceBook, now: Timestamp) -> f64 {
+        let waste = self.waste_usd(prices).max(1e-6);
+        let log_odds = (waste / self.miss_usd(prices, now).max(1e-6)).ln();
+        logistic(log_odds + self.knobs.threshold_log_odds)
+    }
+}
+
+/// 1 / (1 + exp(-x)); 0 and 1 at the infinities.
+pub(crate) fn logistic(x: f64) -> f64 {
+    1.0 / (1.0 + (-x).exp())
+}
+
+/// Inverse of [`logistic`], bounded to what a float can tell apart.
+pub(crate) fn log_odds(p: f64) -> f64 {
+    let p = p.clamp(1e-9, 1.0 - 1e-9);
+    (p / (1.0 - p)).ln()
+}

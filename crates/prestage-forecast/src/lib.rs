@@ -1,0 +1,28 @@
+//! Probabilistic forecasts of deployment needs.
+//!
+//! One [`NeedModel`] per need type, each fed from the telemetry tail, updated
+//! in O(1) per sample and asked for the probability of a need within a horizon.
+//! A model keeps two kinds of state: what it tracks all the time (levels,
+//! base rates) and what it learnt at its last [`NeedModel::retrain`] (profiles,
+//! hazard factors). Staleness of the second is therefore real, and so is the
+//! price of refreshing it.
+//!
+//! Must never know: stores, templates, RL, whether the telemetry is simulated.
+mod model;
+mod normal;
+mod release;
+mod scaling;
+mod suite;
+
+mod dependency;
+mod hazard;
+
+pub use dependency::DependencyModel;
+pub use hazard::{Hazard, HazardFactor};
+pub use model::{
+    Entry, NEED_MODELS, NeedModel, NeedModelInput, RequiredReplicas, entry, required_replicas,
+};
+pub use normal::{normal_cdf, normal_quantile};
+pub use release::ReleaseModel;
+pub use scaling::ScalingModel;
+pub use suite::SuiteModel;

@@ -1,0 +1,381 @@
+//! Scaling: will the load outgrow the capacity within the horizon?
+//!
+//! Log load = level + daily profile (weekday and weekend, by the hour) + error.
+//! The level is tracked by exponential smoothing on five-minute means; the
+//! profile is relearnt at every retraining; the error grows with the horizon as
+//! a power law fitted to the one-step and twelve-step errors. Fails on load that
+//! jumps without precedent: then only the widening error band helps.
+//!
+//! Reference: exponential smoothing with multiplicative seasonality, Winters
+//! (1960); error growth as in direct multi-horizon evaluation.
+use prestage_telemetry::{Metric, SeriesId, Span, Tail, Timestamp};
+
+use crate::model::{Entry, NeedModel, NeedModelInput, RequiredReplicas, required_replicas};
+use crate::normal::{normal_cdf, normal_quantile};
+
+/// Registry entry.
+pub const ENTRY: Entry = Entry {
+    name: "profile-smoothing",
+    about: "exponential smoothing of log load around a weekday/weekend hourly profile",
+    need: "scaling",
+    build: ScalingModel::boxed,
+};
+
+const BIN: i64 = 300_000_000;
+const PROFILE: usize = 48;
+const LONG_STEPS: usize = 12;
+/// Half-life of the error statistics and of the profile accumulators.
+const ERROR_HALF_LIFE_H: f64 = 48.0;
+const PROFILE_HALF_LIFE_H: f64 = 14.0 * 24.0;
+/// Half-life of the slow level that the profile is measured against.
+const SLOW_HALF_LIFE_H: f64 = 7.0 * 24.0;
+/// Points at which the horizon is examined.
+const GRID: usize = 5;
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct ScalingModel {
+    input: NeedModelInput,
+    load_cursor: u64,
+    replicas_cursor: u64,
+    replicas: f64,
+    half_life_h: f64,
+    bin: Bin,
+    level: f64,
+    slow_level: f64,
+    age_h: f64,
+    last: Option<(Timestamp, f64)>,
+    recent_levels: [f64; LONG_STEPS],
+    n_bins: u64,
+    step_h: f64,
+    variance_1: f64,
+    variance_long: f64,
+    persistence: f64,
+    learning: [f64; PROFILE],
+    learning_weight: [f64; PROFILE],
+    profile: [f64; PROFILE],
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Bin {
+    index: i64,
+    sum: f64,
+    count: u32,
+}
+
+impl ScalingModel {
+    /// A model that has seen nothing.
+    pub fn new(input: NeedModelInput) -> Self {
+        Self {
+            input,
+            load_cursor: 0,
+            replicas_cursor: 0,
+            replicas: 1.0,
+            half_life_h: 1.0,
+            bin: Bin::default(),
+            level: 0.0,
+            slow_level: 0.0,
+            age_h: 0.0,
+            last: None,
+            recent_levels: [0.0; LONG_STEPS],
+            n_bins: 0,
+            step_h: BIN as f64 / 3.6e9,
+            variance_1: 0.01,
+            variance_long: 0.04,
+            persistence: 0.01,
+            learning: [0.0; PROFILE],
+            learning_weight: [0.0; PROFILE],
+            profile: [0.0; PROFILE],
+        }
+    }
+
+    /// Log of a load; the floor keeps an idle service finite.
+    fn log_load(&self, load: f64) -> f64 {
+        (load.max(0.0) + 0.02 * self.input.rated_load_per_replica).ln()
+    }
+
+    fn close_bin(&mut self) {
+        if self.bin.count == 0 {
+            return;
+        }
+        let mean = self.bin.sum / f64::from(self.bin.count);
+        let at = Timestamp((self.bin.index + 1) * BIN);
+        let value = self.log_load(mean);
+        self.learn(at, value);
+    }
+
+    fn learn(&mut self, at: Timestamp, value: f64) {
+        let seasonal = self.seasonal(at);
+        let Some((previous_at, previous)) = self.last else {
+            self.level = value - seasonal;
+            self.slow_level = value;
+            self.recent_levels = [self.level; LONG_STEPS];
+            self.last = Some((at, value));
+            return;
+        };
+        let elapsed_h = (at.0 - previous_at.0) as f64 / 3.6e9;
+        self.step_h += 0.05 * (elapsed_h - self.step_h);
+        let forget = keep(elapsed_h, ERROR_HALF_LIFE_H);
+        let long = self.recent_levels[self.n_bins as usize % LONG_STEPS];
+        self.variance_1 = blend(
+            self.variance_1,
+            square(value - self.level - seasonal),
+            forget,
+        );
+        self.variance_long = blend(self.variance_long, square(value - long - seasonal), forget);
+        self.persistence = blend(self.persistence, square(value - previous), forget);
+
+        self.level = blend(
+            self.level,
+            value - seasonal,
+            keep(elapsed_h, self.half_life_h),
+        );
+        // A plain mean at first: a level that starts from one sample would need weeks to settle.
+        self.age_h += elapsed_h;
+        let kept = keep(elapsed_h, SLOW_HALF_LIFE_H).min(1.0 - elapsed_h / (self.age_h + 1.0));
+        self.slow_level = blend(self.slow_level, value, kept);
+        self.recent_levels[self.n_bins as usize % LONG_STEPS] = self.level;
+        self.n_bins += 1;
+        self.learn_profile(at, value - self.slow_level, elapsed_h);
+        self.last = Some((at, value));
+    }
+
+    fn learn_profile(&mut self, at: Timestamp, deviation: f64, elapsed_h: f64) {
+        let slot = slot(at).0;
+        let kept = self.learning_weight[slot] * keep(elapsed_h, PROFILE_HALF_LIFE_H);
+        self.learning_weight[slot] = kept + elapsed_h.min(24.0);
+        let share = elapsed_h.min(24.0) / self.learning_weight[slot].max(1e-9);
+        self.learning[slot] += share * (deviation - self.learning[slot]);
+    }
+
+    /// Profile at `at`, linear between the middles of the hours.
+    fn seasonal(&self, at: Timestamp) -> f64 {
+        let (from, to, share) = slot(at);
+        self.profile[from] + share * (self.profile[to] - self.profile[from])
+    }
+
+    fn variance(&self, ahead_h: f64) -> f64 {
+        let steps = (ahead_h / self.step_h).max(1.0);
+        let ratio = (self.variance_long / self.variance_1.max(1e-9)).clamp(1.0, 1e3);
+        let growth = (ratio.ln() / (LONG_STEPS as f64).ln()).clamp(0.0, 1.0);
+        // Loads return to their profile: the error stops growing at twice what it
+        // is after twelve steps, where a power law would go on.
+        let limit = 2.0 * self.variance_long.max(self.variance_1);
+        (self.variance_1 * steps.powf(growth)).min(limit).max(1e-6)
+    }
+
+    fn capacity_log(&self) -> f64 {
+        self.log_load(self.replicas * self.input.rated_load_per_replica)
+    }
+
+    /// Largest of (capacity exceedance z) and of the quantile over the horizon grid.
+    fn scan(&self, now: Timestamp, horizon: Span, z: f64) -> (f64, f64) {
+        let capacity = self.capacity_log();
+        let mut worst_z = f64::NEG_INFINITY;
+        let mut highest = f64::NEG_INFINITY;
+        for i in 1..=GRID {
+            let ahead = horizon.0 * i as i64 / GRID as i64;
+            let mean = self.level + self.seasonal(Timestamp(now.0 + ahead));
+            let sigma = self.variance(ahead as f64 / 3.6e9).sqrt();
+            worst_z = worst_z.max((mean - capacity) / sigma);
+            highest = highest.max(mean + z * sigma);
+        }
+        (worst_z, highest)
+    }
+}
+
+impl NeedModel for ScalingModel {
+    fn observe(&mut self, tail: &Tail, _now: Timestamp) {
+        let replicas = SeriesId::new(self.input.service, Metric::Replicas);
+        if let Some(&latest) = tail.read(replicas, &mut self.replicas_cursor).1.last() {
+            self.replicas = latest;
+        }
+        let load = SeriesId::new(self.input.service, Metric::RequestsPerSecond);
+        let (times, values) = tail.read(load, &mut self.load_cursor);
+        for (&at, &value) in times.iter().zip(values) {
+            let index = at.0.div_euclid(BIN);
+            if index != self.bin.index {
+                self.close_bin();
+                self.bin = Bin {
+                    index,
+                    sum: 0.0,
+                    count: 0,
+                };
+            }
+            self.bin.sum += value;
+            self.bin.count += 1;
+        }
+    }
+
+    fn retrain(&mut self, _now: Timestamp) {
+        let weight: f64 = self.learning_weight.iter().sum();
+        if weight < 24.0 {
+            return;
+        }
+        let before = self.last.map(|(at, _)| self.seasonal(at));
+        let mean = dot(&self.learning, &self.learning_weight) / weight;
+        for slot in 0..PROFILE {
+            // Half an hour of prior weight: a slot seen for one hour moves two thirds of the way.
+            let shrink = self.learning_weight[slot] / (self.learning_weight[slot] + 0.5);
+            self.profile[slot] = shrink * (self.learning[slot] - mean);
+        }
+        // The level is relative to the profile: move it so that the fit at the
+        // last sample stays what it was.
+        if let (Some(before), Some((at, _))) = (before, self.last) {
+            let shift = before - self.seasonal(at);
+            self.level += shift;
+            self.recent_levels
+                .iter_mut()
+                .for_each(|level| *level += shift);
+        }
+    }
+
+    fn set_half_life(&mut self, half_life: Span) {
+        self.half_life_h = half_life.0 as f64 / 3.6e9;
+    }
+
+    fn probability(&self, now: Timestamp, horizon: Span) -> f64 {
+        if self.last.is_none() {
+            return 0.0;
+        }
+        normal_cdf(self.scan(now, horizon, 0.0).0)
+    }
+
+    fn magnitude(&self, now: Timestamp, horizon: Span, quantile: f64) -> u32 {
+        let (_, highest) = self.scan(now, horizon, normal_quantile(quantile));
+        let load = highest.min(60.0).exp() - 0.02 * self.input.rated_load_per_replica;
+        let rule = RequiredReplicas {
+            rated_load_per_replica: self.input.rated_load_per_replica,
+            min_replicas: 1,
+        };
+        // More than twice what runs now is a forecast gone wrong, not a need.
+        required_replicas(load, rule).min((self.replicas * 2.0).ceil() as u32 + 1)
+    }
+
+    fn spread(&self, horizon: Span) -> f64 {
+        self.variance(horizon.0 as f64 / 3.6e9).sqrt()
+    }
+
+    fn demand_ratio(&self) -> f64 {
+        self.last.map_or(0.0, |(at, value)| {
+            value - self.slow_level - self.seasonal(at)
+        })
+    }
+
+    fn headroom(&self) -> f64 {
+        self.last
+            .map_or(0.0, |(_, value)| self.capacity_log() - value)
+    }
+
+    fn skill(&self) -> f64 {
+        (self.variance_1.max(1e-9) / self.persistence.max(1e-9)).ln()
+    }
+}
+
+/// Two neighbouring profile slots and the share of the second.
+fn slot(at: Timestamp) -> (usize, usize, f64) {
+    let weekend = if at.day_of_week() >= 5 { 24 } else { 0 };
+    let hour = (at.0 as f64 / 3.6e9).rem_euclid(24.0) - 0.5;
+    let from = hour.floor();
+    let wrap = |h: f64| h.rem_euclid(24.0) as usize + weekend;
+    (wrap(from), wrap(from + 1.0), hour - from)
+}
+
+fn keep(elapsed_h: f64, half_life_h: f64) -> f64 {
+    (-std::f64::consts::LN_2 * elapsed_h / half_life_h).exp()
+}
+
+fn blend(old: f64, new: f64, kept: f64) -> f64 {
+    kept * old + (1.0 - kept) * new
+}
+
+fn square(x: f64) -> f64 {
+    x * x
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(x, y)| x * y).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use prestage_telemetry::ServiceId;
+
+    use super::*;
+
+    const INPUT: NeedModelInput = NeedModelInput {
+        service: ServiceId(0),
+        rated_load_per_replica: 10.0,
+        suite_budget_s: 0.0,
+    };
+
+    fn fed(load: impl Fn(f64) -> f64, days: i64, replicas: f64) -> (ScalingModel, Timestamp) {
+        let mut tail = Tail::new(1, Span::MAX);
+        let mut model = ScalingModel::new(INPUT);
+        model.set_half_life(Span::from_hours(1));
+        let start = Timestamp::from_seconds(1_704_067_200);
+        let series = SeriesId::new(ServiceId(0), Metric::RequestsPerSecond);
+        tail.push(
+            SeriesId::new(ServiceId(0), Metric::Replicas),
+            start,
+            replicas,
+        );
+        for minute in 0..days * 1440 {
+            let at = start + Span::from_minutes(minute);
+            tail.push(series, at, load(minute as f64 / 60.0));
+            if minute % 1440 == 0 {
+                model.observe(&tail, at);
+                model.retrain(at);
+            }
+        }
+        let now = start + Span::from_days(days);
+        model.observe(&tail, now);
+        model.retrain(now);
+        (model, now)
+    }
+
+    fn daily(hour: f64) -> f64 {
+        50.0 + 30.0 * (std::f64::consts::TAU * (hour - 9.0) / 24.0).sin()
+    }
+
+    #[test]
+    fn a_constant_load_far_below_capacity_needs_nothing() {
+        let (model, now) = fed(|_| 20.0, 7, 5.0);
+        assert!(model.probability(now, Span::from_hours(2)) < 1e-3);
+        assert_eq!(model.magnitude(now, Span::from_hours(2), 0.5), 2);
+    }
+
+    #[test]
+    fn the_daily_rise_is_seen_before_it_comes() {
+        // At midnight load is about 29; at 15:00 it peaks at 80.
+        let (model, now) = fed(daily, 14, 6.0);
+        let soon = model.probability(now, Span::from_hours(2));
+        let later = model.probability(now, Span::from_hours(16));
+        assert!(soon < 0.05, "nothing is due in the night: {soon}");
+        assert!(later > 0.9, "the day's peak exceeds six replicas: {later}");
+        let wanted = model.magnitude(now, Span::from_hours(16), 0.9);
+        assert!(
+            (8..=10).contains(&wanted),
+            "80 units of load need 8 replicas, their 90 % quantile a little more: {wanted}"
+        );
+    }
+
+    #[test]
+    fn probability_grows_with_the_horizon() {
+        let (model, now) = fed(|h| daily(h) * (1.0 + 0.1 * (h * 7.3).sin()), 10, 6.0);
+        let mut last = 0.0;
+        for hours in 1..24 {
+            let p = model.probability(now, Span::from_hours(hours));
+            assert!((0.0..=1.0).contains(&p));
+            last = f64::max(last, p);
+        }
+        assert!(last > 0.5);
+    }
+
+    #[test]
+    fn no_data_no_need() {
+        let model = ScalingModel::new(INPUT);
+        assert_eq!(model.probability(Timestamp(0), Span::from_hours(1)), 0.0);
+        assert_eq!(model.demand_ratio(), 0.0);
+    }
+}

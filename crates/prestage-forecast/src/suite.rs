@@ -1,0 +1,211 @@
+//! Test suites: when will a shard take longer than its budget?
+//!
+//! Log duration follows a robust level with a trend (Holt 1957, innovations
+//! clipped at three standard deviations so that one hung run does not move it);
+//! the need is the median of recent runs passing budget x shards. Fails at step
+//! growth, which it meets only after the step.
+use prestage_telemetry::{Metric, SeriesId, Span, Tail, Timestamp};
+
+use crate::model::{Entry, NeedModel, NeedModelInput};
+use crate::normal::{normal_cdf, normal_quantile};
+
+/// Registry entry.
+pub const ENTRY: Entry = Entry {
+    name: "robust-holt",
+    about: "damped, outlier-clipped trend of log suite duration against budget times shards",
+    need: "test_suite",
+    build: SuiteModel::boxed,
+};
+
+/// The knob's centre of 6 h means that a level is remembered for 7 days.
+const MEMORY_PER_HALF_LIFE: f64 = 28.0;
+/// The need rule looks at the median of three runs, whose standard deviation is
+/// 0.67 of one run's (normal errors).
+const MEDIAN_OF_THREE: f64 = 0.67;
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct SuiteModel {
+    input: NeedModelInput,
+    runs_cursor: u64,
+    shards_cursor: u64,
+    shards: f64,
+    half_life_h: f64,
+    level: f64,
+    trend_per_h: f64,
+    learning_trend_per_h: f64,
+    variance: f64,
+    persistence: f64,
+    last: Option<(Timestamp, f64)>,
+}
+
+impl SuiteModel {
+    /// A model that has seen nothing.
+    pub fn new(input: NeedModelInput) -> Self {
+        Self {
+            input,
+            runs_cursor: 0,
+            shards_cursor: 0,
+            shards: 1.0,
+            half_life_h: 168.0,
+            level: 0.0,
+            trend_per_h: 0.0,
+            learning_trend_per_h: 0.0,
+            variance: 0.02,
+            persistence: 0.02,
+            last: None,
+        }
+    }
+
+    fn learn(&mut self, at: Timestamp, value: f64) {
+        let Some((previous_at, previous)) = self.last else {
+            self.level = value;
+            self.last = Some((at, value));
+            return;
+        };
+        let hours = (at.0 - previous_at.0) as f64 / 3.6e9;
+        let predicted = self.level + self.trend_per_h * hours;
+        let bound = 3.0 * self.variance.sqrt();
+        let innovation = (value - predicted).clamp(-bound, bound);
+        // A run counts for at least a twentieth, however close the runs are.
+        let gain = (1.0 - (-std::f64::consts::LN_2 * hours / self.half_life_h).exp()).max(0.05);
+        self.level = predicted + gain * innovation;
+        if hours > 0.01 {
+            let slope = innovation * gain / hours.max(1.0);
+            self.learning_trend_per_h +=
+                0.1 * gain * (self.trend_per_h + slope - self.learning_trend_per_h);
+        }
+        self.variance += 0.03 * (innovation * innovation * 1.05 - self.variance);
+        self.variance = self.variance.max(1e-4);
+        let step = (value - previous).clamp(-bound, bound);
+        self.persistence += 0.03 * (step * step - self.persistence);
+        self.last = Some((at, value));
+    }
+
+    fn budget_log(&self) -> f64 {
+        (self.input.suite_budget_s * self.shards).max(1e-3).ln()
+    }
+
+    fn predicted(&self, now: Timestamp, horizon: Span) -> f64 {
+        let Some((at, _)) = self.last else {
+            return self.level;
+        };
+        let hours = (now.0 + horizon.0 - at.0).max(0) as f64 / 3.6e9;
+        // Growth of more than 2 % a day is a step, not a trend; and no trend goes on for ever.
+        self.level + self.trend_per_h.clamp(-8e-4, 8e-4) * hours.min(168.0)
+    }
+
+    fn sigma(&self) -> f64 {
+        MEDIAN_OF_THREE * self.variance.sqrt()
+    }
+}
+
+impl NeedModel for SuiteModel {
+    fn observe(&mut self, tail: &Tail, _now: Timestamp) {
+        let shards = SeriesId::new(self.input.service, Metric::TestShards);
+        if let Some(&latest) = tail.read(shards, &mut self.shards_cursor).1.last() {
+            self.shards = latest;
+        }
+        let runs = SeriesId::new(self.input.service, Metric::TestSuiteSeconds);
+        let (times, values) = tail.read(runs, &mut self.runs_cursor);
+        for (&at, &seconds) in times.iter().zip(values) {
+            self.learn(at, seconds.max(1e-3).ln());
+        }
+    }
+
+    fn retrain(&mut self, _now: Timestamp) {
+        self.trend_per_h = self.learning_trend_per_h;
+    }
+
+    fn set_half_life(&mut self, half_life: Span) {
+        self.half_life_h = half_life.0 as f64 / 3.6e9 * MEMORY_PER_HALF_LIFE;
+    }
+
+    fn probability(&self, now: Timestamp, horizon: Span) -> f64 {
+        if self.last.is_none() {
+            return 0.0;
+        }
+        normal_cdf((self.predicted(now, horizon) - self.budget_log()) / self.sigma())
+    }
+
+    fn magnitude(&self, now: Timestamp, horizon: Span, quantile: f64) -> u32 {
+        let log_seconds = self.predicted(now, horizon) + normal_quantile(quantile) * self.sigma();
+        let shards = (log_seconds.min(30.0).exp() / self.input.suite_budget_s).ceil();
+        (shards.clamp(1.0, 1e4) as u32).max(self.shards as u32 + 1)
+    }
+
+    fn spread(&self, _horizon: Span) -> f64 {
+        self.sigma()
+    }
+
+    fn demand_ratio(&self) -> f64 {
+        self.last.map_or(0.0, |(_, value)| value - self.level)
+    }
+
+    fn headroom(&self) -> f64 {
+        if self.last.is_some() {
+            self.budget_log() - self.level
+        } else {
+            0.0
+        }
+    }
+
+    fn skill(&self) -> f64 {
+        (self.variance.max(1e-9) / self.persistence.max(1e-9)).ln()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prestage_telemetry::ServiceId;
+
+    use super::*;
+
+    fn grown(days: i64, seconds: impl Fn(f64) -> f64) -> (SuiteModel, Timestamp) {
+        let input = NeedModelInput {
+            service: ServiceId(0),
+            rated_load_per_replica: 1.0,
+            suite_budget_s: 600.0,
+        };
+        let mut model = SuiteModel::new(input);
+        let mut tail = Tail::new(1, Span::MAX);
+        let start = Timestamp::from_seconds(1_704_067_200);
+        tail.push(SeriesId::new(ServiceId(0), Metric::TestShards), start, 1.0);
+        for run in 0..days * 4 {
+            let at = start + Span::from_hours(run * 6);
+            tail.push(
+                SeriesId::new(ServiceId(0), Metric::TestSuiteSeconds),
+                at,
+                seconds(run as f64 / 4.0),
+            );
+        }
+        let now = start + Span::from_days(days);
+        model.observe(&tail, now);
+        model.retrain(now);
+        (model, now)
+    }
+
+    #[test]
+    fn a_suite_well_inside_its_budget_needs_nothing() {
+        let (model, now) = grown(30, |day| 300.0 + 10.0 * (day * 9.0).sin());
+        assert!(model.probability(now, Span::from_hours(12)) < 0.01);
+    }
+
+    #[test]
+    fn growth_towards_the_budget_raises_the_probability() {
+        let wave = |day: f64| 1.0 + 0.08 * (day * 9.0).sin();
+        let (early, now) = grown(20, |day| (400.0 + 4.0 * day) * wave(day));
+        let (late, later) = grown(48, |day| (400.0 + 4.0 * day) * wave(day));
+        let p_early = early.probability(now, Span::from_hours(12));
+        let p_late = late.probability(later, Span::from_hours(12));
+        assert!(p_late > p_early + 0.1, "early {p_early}, late {p_late}");
+        assert_eq!(late.magnitude(later, Span::from_hours(12), 0.9), 2);
+    }
+
+    #[test]
+    fn one_hung_run_moves_little() {
+        let calm = |day: f64| 300.0 + 10.0 * (day * 9.0).sin();
+        let (model, now) = grown(30, |day| if day == 29.5 { 6000.0 } else { calm(day) });
+        assert!(model.probability(now, Span::from_hours(12)) < 0.05);
+    }
+}

@@ -1,0 +1,349 @@
+//! The application definition: what an instance amounts to once nothing is left open.
+//!
+//! [`resolve`] is pure: no clock, network, file or environment. The result is a self-contained
+//! document in canonical JSON; its hash is its identity. The stage templates stay unbound inside
+//! it, because a need binds them later and must find everything it wants in the definition alone.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::canonical::{Revision, pretty, to_value};
+use crate::dag;
+use crate::error::{Error, Result};
+use crate::expansion::Expansion;
+use crate::expression::{Scope, render};
+use crate::instance::{Given, Instance, bind};
+use crate::name::check_label;
+use crate::parameter::{Bindings, Declarations, Origin};
+use crate::stage::NeedType;
+use crate::template::{ResolvedTemplate, TemplateSet};
+use crate::yaml;
+
+/// Version of the stored form.
+pub const DEFINITION_FORMAT: u32 = 1;
+
+const REVISION_DOMAIN: &str = "prestage/appdef/1";
+
+/// When a stage runs, given that what it needs is done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum When {
+    /// All that it needs succeeded.
+    #[default]
+    OnSuccess,
+    /// Something that it needs failed.
+    OnFailure,
+    /// A person starts it.
+    Manual,
+}
+
+/// One executable stage with nothing left to decide.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stage {
+    /// Unique in the pipeline; a DNS label.
+    pub name: String,
+    /// The name before regions were expanded.
+    pub group: String,
+    /// The region that it acts on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// Names of the stages it waits for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<String>,
+    /// Names of the service's own stages that wait for this one while it is active.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<String>,
+    /// When it runs.
+    #[serde(default)]
+    pub when: When,
+    /// Container image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// Shell lines, exactly as the template has them.
+    pub script: Vec<String>,
+    /// Environment variables: the only way a parameter reaches a script.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// Parallel copies, each told its `SHARD_INDEX` (from 1) and `SHARD_COUNT`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shards: Option<u32>,
+    /// Minutes after which the target stops it.
+    pub timeout_minutes: u32,
+    /// Deployment environment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+    /// Only one stage with this word runs at a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exclusive: Option<String>,
+    /// Paths kept after the run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub artifacts: Vec<String>,
+    /// Automatic retries.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub retry: u32,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// What GitHub Actions needs to know beyond the stages.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GithubTarget {
+    /// Runner label.
+    pub runs_on: String,
+    /// The checkout action, pinned as `owner/name@<40 hexadecimal digits>`.
+    pub checkout: String,
+}
+
+/// What GitLab CI needs to know beyond the stages.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GitlabTarget {
+    /// Runner tags.
+    #[serde(default)]
+    pub tags: Vec<String>,
+}
+
+/// Facts of the pipeline as a whole.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pipeline {
+    /// The branch whose commits are deployed.
+    pub branch: String,
+    /// Names of the drivers whose files are wanted.
+    pub targets: Vec<String>,
+    /// GitHub Actions.
+    pub github: GithubTarget,
+    /// GitLab CI.
+    pub gitlab: GitlabTarget,
+}
+
+/// A merged stage template that waits for a need to bind it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StageTemplate {
+    /// The template's name.
+    pub template: String,
+    /// Its revision, ancestors included.
+    pub revision: Revision,
+    /// The parameter that takes the need's magnitude.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub magnitude: Option<String>,
+    /// Its parameters.
+    pub declarations: Declarations,
+    /// Its stages, expressions unevaluated.
+    pub stages: Vec<Value>,
+}
+
+/// A service's pipeline, complete and without references.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApplicationDefinition {
+    /// [`DEFINITION_FORMAT`].
+    pub format: u32,
+    /// The service.
+    pub service: String,
+    /// The template that the instance named.
+    pub template: String,
+    /// Its revision, ancestors included.
+    pub template_revision: Revision,
+    /// Where the service runs, in deployment order.
+    pub regions: Vec<String>,
+    /// Bound parameters with the origin of each.
+    pub parameters: Bindings,
+    /// Facts of the pipeline as a whole.
+    pub pipeline: Pipeline,
+    /// The stages, each after what it needs.
+    pub stages: Vec<Stage>,
+    /// What to stage for each need type.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub stage_templates: BTreeMap<NeedType, StageTemplate>,
+}
+
+impl ApplicationDefinition {
+    /// The content hash.
+    pub fn revision(&self) -> Revision {
+        Revision::of(REVISION_DOMAIN, &to_value(self))
+    }
+
+    /// The stored form: canonical JSON, indented, one final newline.
+    pub fn to_json(&self) -> String {
+        pretty(&to_value(self))
+    }
+
+    /// Reads the stored form; `file` names it in errors.
+    pub fn parse(file: &str, text: &str) -> Result<Self> {
+        let shape = |message: String| Error::Shape {
+            file: file.to_owned(),
+            message,
+        };
+        let definition: Self =
+            serde_json::from_str(text).map_err(|error| shape(error.to_string()))?;
+        if definition.format != DEFINITION_FORMAT {
+            return Err(shape(format!(
+                "`format` is {}, this version reads {DEFINITION_FORMAT}",
+                definition.format
+            )));
+        }
+        check_label("service", &definition.service)?;
+        Ok(definition)
+    }
+}
+
+/// Resolves an instance against a set of templates.
+pub fn resolve(templates: &TemplateSet, instance: &Instance) -> Result<ApplicationDefinition> {
+    check_label("service", &instance.service)?;
+    check_regions(&instance.regions)?;
+    let template = templates.resolve(&instance.template)?;
+    let given = [Given {
+        origin: Origin::Instance,
+        values: &instance.params,
+    }];
+    let parameters = bind(
+        &instance.service,
+        template.name(),
+        template.declarations(),
+        &given,
+    )?;
+    let scope = scope_of(&instance.service, &parameters);
+    let pipeline = render_pipeline(&template, &scope)?;
+    let expansion = Expansion {
+        owner: &instance.service,
+        prefix: "",
+        regions: &instance.regions,
+    };
+    let stages = expansion.stages(&template.body.stages, scope)?;
+    let stages = ordered(&instance.service, stages)?;
+    Ok(ApplicationDefinition {
+        format: DEFINITION_FORMAT,
+        service: instance.service.clone(),
+        template: template.name().to_owned(),
+        template_revision: template.revision().clone(),
+        regions: instance.regions.clone(),
+        stage_templates: stage_templates(templates, &template, &parameters)?,
+        parameters,
+        pipeline,
+        stages,
+    })
+}
+
+fn check_regions(regions: &[String]) -> Result<()> {
+    regions
+        .iter()
+        .try_for_each(|region| check_label("region", region))?;
+    let repeated = (1..regions.len()).find(|&i| regions[..i].contains(&regions[i]));
+    match (regions.is_empty(), repeated) {
+        (true, _) => Err(Error::Name {
+            what: "region list",
+            found: String::new(),
+            expected: "at least one region",
+        }),
+        (_, Some(index)) => Err(Error::Name {
+            what: "region",
+            found: regions[index].clone(),
+            expected: "each region once",
+        }),
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn scope_of(service: &str, parameters: &Bindings) -> Scope {
+    let values = parameters.iter().map(|(name, bound)| (name, &bound.value));
+    Scope::new(values).with("service", service)
+}
+
+fn render_pipeline(template: &ResolvedTemplate, scope: &Scope) -> Result<Pipeline> {
+    let Some(pipeline) = &template.body.pipeline else {
+        return Err(Error::Shape {
+            file: template.name().to_owned(),
+            message: "no `pipeline`: a stage template cannot be instantiated by itself".to_owned(),
+        });
+    };
+    let path = format!("{}:/pipeline", template.name());
+    yaml::typed(&path, render(&path, pipeline, scope)?)
+}
+
+fn stage_templates(
+    templates: &TemplateSet,
+    service_template: &ResolvedTemplate,
+    parameters: &Bindings,
+) -> Result<BTreeMap<NeedType, StageTemplate>> {
+    let mut problems = Vec::new();
+    let mut resolved = BTreeMap::new();
+    for (need, name) in &service_template.body.stage_templates {
+        match stage_template(templates, *need, name, parameters) {
+            Ok(template) => {
+                resolved.insert(*need, template);
+            }
+            Err(problem) => problems.push(problem),
+        }
+    }
+    Error::collected(problems).map(|()| resolved)
+}
+
+fn stage_template(
+    templates: &TemplateSet,
+    need: NeedType,
+    name: &str,
+    parameters: &Bindings,
+) -> Result<StageTemplate> {
+    let template = templates.resolve(name)?;
+    if template.need() != Some(need) {
+        return Err(Error::Shape {
+            file: name.to_owned(),
+            message: format!("does not say `need: {need}`, but is named as the template for it"),
+        });
+    }
+    // A service value that the stage template would refuse must be heard of now, not when a need
+    // arrives at night.
+    let inherited = template
+        .declarations()
+        .parameters
+        .iter()
+        .filter_map(|spec| {
+            let bound = parameters.get(&spec.name)?;
+            spec.bind(name, &bound.value).err()
+        });
+    Error::collected(inherited.collect())?;
+    Ok(StageTemplate {
+        template: template.name().to_owned(),
+        revision: template.revision().clone(),
+        magnitude: template.body.magnitude.clone(),
+        declarations: template.declarations().clone(),
+        stages: template.body.stages.clone(),
+    })
+}
+
+/// Puts each stage after what it needs.
+fn ordered(owner: &str, stages: Vec<Stage>) -> Result<Vec<Stage>> {
+    if let Some(gating) = stages.iter().find(|stage| !stage.gates.is_empty()) {
+        return Err(Error::StageField {
+            owner: owner.to_owned(),
+            stage: gating.name.clone(),
+            field: "gates",
+            found: gating.gates.join(", "),
+            expected: "nothing: only stage templates gate, a service's stages use `needs`"
+                .to_owned(),
+        });
+    }
+    let nodes: Vec<dag::Node<'_>> = stages
+        .iter()
+        .map(|stage| dag::Node {
+            name: &stage.name,
+            needs: &stage.needs,
+        })
+        .collect();
+    let order = dag::check(owner, &nodes)?;
+    Ok(order
+        .into_iter()
+        .map(|index| stages[index].clone())
+        .collect())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,4 @@
+//! The targets, one file each.
+
+pub mod github;
+pub mod gitlab;

@@ -1,0 +1,59 @@
+//! Live pipeline templates: stages as code.
+//!
+//! ```text
+//! templates (YAML) --extends--> chain --+
+//! instance (service, params, regions) --+--> resolve --> ApplicationDefinition (canonical JSON, hash)
+//!                                                            |                     |
+//! PredictedNeed ------------------> generate_stage_definition +                     v
+//!                                            |                     drivers: GitLab CI, GitHub Actions
+//!                                            v                                      |
+//!                                   PipelineRepository: put, propose, activate, retire, roll back
+//!                                            |
+//!                                   Store: memory | bare git repository, one commit each
+//! ```
+//!
+//! Must never know: forecasts, thresholds, simulation, reinforcement learning. Why a stage is made
+//! arrives as an opaque [`Provenance`]. Everything up to the store is pure: no clock, no network,
+//! no environment variable; times come from the caller as unix seconds.
+
+mod assembly;
+mod canonical;
+mod dag;
+mod definition;
+mod driver;
+mod drivers;
+mod error;
+mod expansion;
+mod expression;
+#[cfg(test)]
+mod fixture;
+mod instance;
+mod merge;
+mod message;
+mod name;
+mod parameter;
+mod provenance;
+mod repository;
+mod stage;
+mod store;
+mod template;
+mod yaml;
+
+pub use assembly::{Activation, AssembledStage, Assembly, Staged};
+pub use canonical::Revision;
+pub use definition::{
+    ApplicationDefinition, DEFINITION_FORMAT, GithubTarget, GitlabTarget, Pipeline, Stage,
+    StageTemplate, When, resolve,
+};
+pub use driver::{DRIVERS, Driver, Github, Gitlab, OutputFile, driver};
+pub use error::{Error, Result};
+pub use instance::Instance;
+pub use message::{Action, LogEntry, ProvenanceSummary};
+pub use parameter::{Bindings, BoundParameter, Declarations, Origin, ParameterSpec, ParameterType};
+pub use provenance::{NeedOrigin, Provenance, Quantile};
+pub use repository::{Commit, Outcome, PipelineRepository, RetireReason, RollbackTo, StagedStage};
+pub use stage::{
+    NeedType, PredictedNeed, STAGE_FORMAT, StageDefinition, StageKey, generate_stage_definition,
+};
+pub use store::{Change, CommitId, CommitRecord, Content, Files, GitStore, MemoryStore, Store};
+pub use template::{ANCESTORS_MAX, BUILTIN, ResolvedTemplate, Template, TemplateSet};

@@ -1,0 +1,491 @@
+//! Templates, their `extends` chains and their revisions.
+//!
+//! A template is one document. What a chain of templates amounts to is a [`ResolvedTemplate`]:
+//! merged body, checked parameters, and a revision that covers the template's own text and its
+//! parents' revisions, so that one edit of a base changes the revision of exactly its dependants.
+//! Knows nothing of instances and targets.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::canonical::Revision;
+use crate::error::{Error, Result, nearest};
+use crate::expression::refuse_splice;
+use crate::merge::{merge, refuse_instructions};
+use crate::name::check_label;
+use crate::parameter::{Declarations, ParameterSpec};
+use crate::stage::NeedType;
+use crate::yaml;
+
+/// The longest chain of ancestors.
+pub const ANCESTORS_MAX: usize = 16;
+
+const REVISION_DOMAIN: &str = "prestage/template/1";
+
+/// The templates that the crate ships, by file name.
+pub const BUILTIN: &[(&str, &str)] = &[
+    (
+        "base-service.yaml",
+        include_str!("../templates/base-service.yaml"),
+    ),
+    ("service.yaml", include_str!("../templates/service.yaml")),
+    ("scaling.yaml", include_str!("../templates/scaling.yaml")),
+    (
+        "feature_release.yaml",
+        include_str!("../templates/feature_release.yaml"),
+    ),
+    (
+        "dependency_update.yaml",
+        include_str!("../templates/dependency_update.yaml"),
+    ),
+    (
+        "test_suite.yaml",
+        include_str!("../templates/test_suite.yaml"),
+    ),
+];
+
+/// One template document as read, before inheritance.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Template {
+    name: String,
+    extends: Option<String>,
+    document: Value,
+}
+
+impl Template {
+    /// Reads one YAML or JSON document; `file` names it in errors.
+    pub fn parse(file: &str, text: &str) -> Result<Self> {
+        let mut document = yaml::read_value(file, text)?;
+        let shape = |message: &str| Error::Shape {
+            file: file.to_owned(),
+            message: message.to_owned(),
+        };
+        let map = document
+            .as_object_mut()
+            .ok_or_else(|| shape("a template is a map"))?;
+        let name = match map.get("name") {
+            Some(Value::String(name)) => name.clone(),
+            _ => return Err(shape("`name` must be a string")),
+        };
+        check_label("template name", &name.replace('_', "-"))?;
+        let extends = match map.remove("extends") {
+            None => None,
+            Some(Value::String(parent)) => Some(parent),
+            Some(_) => return Err(shape("`extends` must be the name of one template")),
+        };
+        if let Some(stages) = map.get("stages") {
+            refuse_spliced_scripts(&format!("{name}:/stages"), stages)?;
+        }
+        Ok(Self {
+            name,
+            extends,
+            document,
+        })
+    }
+
+    /// The name by which instances and children refer to it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The parent's name.
+    pub fn extends(&self) -> Option<&str> {
+        self.extends.as_deref()
+    }
+}
+
+/// Scripts are checked in each template by itself, so that the error names the template.
+fn refuse_spliced_scripts(path: &str, value: &Value) -> Result<()> {
+    match value {
+        Value::Array(items) => items
+            .iter()
+            .try_for_each(|item| refuse_spliced_scripts(path, item)),
+        Value::Object(map) => map.iter().try_for_each(|(key, item)| match key.as_str() {
+            "script" => refuse_splice(&format!("{path}/script"), item),
+            _ => refuse_spliced_scripts(path, item),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// What the merged chain must look like.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Body {
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) description: String,
+    /// Set by stage templates: the need they serve.
+    pub(crate) need: Option<NeedType>,
+    /// Set by stage templates: the parameter that takes the need's magnitude.
+    pub(crate) magnitude: Option<String>,
+    #[serde(default)]
+    pub(crate) parameters: Vec<ParameterSpec>,
+    /// Unrendered: expressions are evaluated when values are bound.
+    #[serde(default)]
+    pub(crate) stages: Vec<Value>,
+    /// Set by service templates: the stage template per need type.
+    #[serde(default)]
+    pub(crate) stage_templates: BTreeMap<NeedType, String>,
+    /// Set by service templates: branch and what single targets need, unrendered.
+    pub(crate) pipeline: Option<Value>,
+}
+
+/// A template together with its ancestors.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ResolvedTemplate {
+    pub(crate) body: Body,
+    revision: Revision,
+    chain: Vec<String>,
+    declarations: Declarations,
+}
+
+impl ResolvedTemplate {
+    /// Covers the text of the template and of all its ancestors.
+    pub fn revision(&self) -> &Revision {
+        &self.revision
+    }
+
+    /// The template and its ancestors, nearest first.
+    pub fn chain(&self) -> &[String] {
+        &self.chain
+    }
+
+    /// The template's own name.
+    pub fn name(&self) -> &str {
+        &self.body.name
+    }
+
+    /// The declared parameters.
+    pub fn declarations(&self) -> &Declarations {
+        &self.declarations
+    }
+
+    /// What the template is for.
+    pub fn description(&self) -> &str {
+        &self.body.description
+    }
+
+    /// The need type that a stage template serves; none for a service template.
+    pub fn need(&self) -> Option<NeedType> {
+        self.body.need
+    }
+}
+
+/// The templates that instances may name.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TemplateSet {
+    templates: BTreeMap<String, Template>,
+}
+
+impl TemplateSet {
+    /// The shipped templates.
+    pub fn builtin() -> Self {
+        let mut set = Self::default();
+        for (file, text) in BUILTIN {
+            Template::parse(file, text)
+                .and_then(|template| set.insert(template))
+                .expect("shipped templates are valid: a test resolves each");
+        }
+        set
+    }
+
+    /// Adds a template; two of one name are refused.
+    pub fn insert(&mut self, template: Template) -> Result<()> {
+        if self.templates.contains_key(&template.name) {
+            return Err(Error::TemplateDuplicate {
+                template: template.name,
+            });
+        }
+        self.templates.insert(template.name.clone(), template);
+        Ok(())
+    }
+
+    /// Adds a template or puts it in the place of the one of that name.
+    pub fn replace(&mut self, template: Template) {
+        self.templates.insert(template.name.clone(), template);
+    }
+
+    /// All names, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.templates.keys().map(String::as_str)
+    }
+
+    /// The template of that name, not merged with its ancestors.
+    pub fn get(&self, name: &str) -> Result<&Template> {
+        self.templates
+            .get(name)
+            .ok_or_else(|| Error::TemplateUnknown {
+                template: name.to_owned(),
+                known: self.templates.keys().cloned().collect(),
+                nearest: nearest(name, self.names()),
+            })
+    }
+
+    /// The named template merged over its ancestors and checked.
+    pub fn resolve(&self, name: &str) -> Result<ResolvedTemplate> {
+        let chain = self.chain(name)?;
+        let root_first: Vec<&Template> = chain.iter().rev().copied().collect();
+        let merged = merge_chain(&root_first)?;
+        let mut body: Body = yaml::typed(name, merged)?;
+        let sealed_in = sealed_parameters(&root_first)?;
+        check_parameters(&body)?;
+        Ok(ResolvedTemplate {
+            revision: chain_revision(&root_first),
+            chain: chain.iter().map(|template| template.name.clone()).collect(),
+            declarations: Declarations {
+                parameters: std::mem::take(&mut body.parameters),
+                default_origins: default_origins(&root_first),
+                sealed_in,
+            },
+            body,
+        })
+    }
+
+    /// The revision of the named template.
+    pub fn revision(&self, name: &str) -> Result<Revision> {
+        let chain = self.chain(name)?;
+        let root_first: Vec<&Template> = chain.into_iter().rev().collect();
+        Ok(chain_revision(&root_first))
+    }
+
+    /// The names of all templates whose chain contains `name`, itself included, sorted.
+    pub fn dependants(&self, name: &str) -> Vec<String> {
+        self.names()
+            .filter(|candidate| {
+                self.chain(candidate)
+                    .is_ok_and(|chain| chain.iter().any(|template| template.name == name))
+            })
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// The template and its ancestors, nearest first.
+    fn chain(&self, name: &str) -> Result<Vec<&Template>> {
+        let mut chain: Vec<&Template> = vec![self.get(name)?];
+        while let Some(parent) = chain
+            .last()
+            .and_then(|template| template.extends.as_deref())
+        {
+            if let Some(start) = chain.iter().position(|known| known.name == parent) {
+                let mut circle: Vec<String> = chain[start..]
+                    .iter()
+                    .map(|known| known.name.clone())
+                    .collect();
+                circle.push(parent.to_owned());
+                return Err(Error::CycleInherit { chain: circle });
+            }
+            if chain.len() > ANCESTORS_MAX {
+                return Err(Error::Depth {
+                    template: name.to_owned(),
+                    limit: ANCESTORS_MAX,
+                });
+            }
+            let child = chain[chain.len() - 1];
+            chain.push(
+                self.templates
+                    .get(parent)
+                    .ok_or_else(|| Error::ParentUnknown {
+                        template: child.name.clone(),
+                        parent: parent.to_owned(),
+                        nearest: nearest(parent, self.names()),
+                    })?,
+            );
+        }
+        Ok(chain)
+    }
+}
+
+fn merge_chain(root_first: &[&Template]) -> Result<Value> {
+    let root = root_first[0];
+    refuse_instructions(&root.name, "", &root.document)?;
+    root_first[1..]
+        .iter()
+        .try_fold(root.document.clone(), |merged, child| {
+            merge(&child.name, "", &merged, &child.document)
+        })
+}
+
+fn chain_revision(root_first: &[&Template]) -> Revision {
+    let mut parents: Vec<String> = Vec::new();
+    let mut revision = None;
+    for template in root_first {
+        let own = Revision::of(
+            REVISION_DOMAIN,
+            &json!({"document": template.document, "extends": parents}),
+        );
+        parents = vec![own.to_string()];
+        revision = Some(own);
+    }
+    revision.expect("a chain holds at least the template itself")
+}
+
+fn default_origins(root_first: &[&Template]) -> BTreeMap<String, String> {
+    let mut origins = BTreeMap::new();
+    for (template, declared) in declarations(root_first) {
+        if let (Some(name), true) = (name_of(declared), declared.get("default").is_some()) {
+            origins.insert(name.to_owned(), template.name.clone());
+        }
+    }
+    origins
+}
+
+fn sealed_parameters(root_first: &[&Template]) -> Result<BTreeMap<String, String>> {
+    let mut sealed: BTreeMap<String, String> = BTreeMap::new();
+    let mut problems = Vec::new();
+    for (template, declared) in declarations(root_first) {
+        let Some(name) = name_of(declared) else {
+            continue;
+        };
+        match sealed.get(name) {
+            Some(sealed_in) => problems.push(Error::Sealed {
+                parameter: name.to_owned(),
+                sealed_in: sealed_in.clone(),
+                by: template.name.clone(),
+            }),
+            None if declared.get("sealed") == Some(&Value::Bool(true)) => {
+                sealed.insert(name.to_owned(), template.name.clone());
+            }
+            None => {}
+        }
+    }
+    Error::collected(problems).map(|()| sealed)
+}
+
+fn declarations<'a>(
+    root_first: &'a [&'a Template],
+) -> impl Iterator<Item = (&'a Template, &'a Value)> {
+    root_first.iter().flat_map(|template| {
+        let declared = template
+            .document
+            .get("parameters")
+            .and_then(Value::as_array);
+        declared
+            .into_iter()
+            .flatten()
+            .map(move |parameter| (*template, parameter))
+    })
+}
+
+fn name_of(declared: &Value) -> Option<&str> {
+    declared.get("name").and_then(Value::as_str)
+}
+
+fn check_parameters(body: &Body) -> Result<()> {
+    let mut problems: Vec<Error> = body
+        .parameters
+        .iter()
+        .filter_map(|parameter| parameter.validate(&body.name).err())
+        .collect();
+    let is_declared = |name: &String| body.parameters.iter().any(|known| known.name == *name);
+    if let Some(magnitude) = body.magnitude.as_ref().filter(|name| !is_declared(name)) {
+        problems.push(Error::ParamSpec {
+            template: body.name.clone(),
+            parameter: magnitude.clone(),
+            message: "named by `magnitude` but not declared".to_owned(),
+        });
+    }
+    Error::collected(problems)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(documents: &[&str]) -> TemplateSet {
+        let mut set = TemplateSet::default();
+        for text in documents {
+            set.insert(Template::parse("t.yaml", text).unwrap())
+                .unwrap();
+        }
+        set
+    }
+
+    const BASE: &str = "name: base\nparameters:\n- {name: a, type: int, default: 1, max: 9}\n\
+        - {name: s, type: int, default: 1, sealed: true}\nstages:\n- {name: build, script: [make]}\n";
+    const MIDDLE: &str = "name: middle\nextends: base\nparameters:\n- {name: a, default: 2}\n\
+        stages:\n- {name: test, needs: [build], script: [make test]}\n";
+    const LEAF: &str =
+        "name: leaf\nextends: middle\nstages:\n- {name: build, script: [make all]}\n";
+
+    #[track_caller]
+    fn check_refused(documents: &[&str], name: &str, code: &str) {
+        let error = set(documents).resolve(name).unwrap_err();
+        assert_eq!(error.code(), code, "{error}");
+    }
+
+    #[test]
+    fn a_chain_of_three_merges_root_first() {
+        let resolved = set(&[LEAF, BASE, MIDDLE]).resolve("leaf").unwrap();
+        assert_eq!(resolved.chain(), ["leaf", "middle", "base"]);
+        assert_eq!(
+            resolved.declarations().parameters[0].default,
+            Some(json!(2))
+        );
+        assert_eq!(resolved.declarations().default_origins["a"], "middle");
+        assert_eq!(resolved.body.stages[0]["script"], json!(["make all"]));
+        assert_eq!(resolved.body.stages.len(), 2);
+    }
+
+    #[test]
+    fn cycles_depth_and_unknown_parents_are_refused() {
+        check_refused(
+            &["name: a\nextends: b", "name: b\nextends: a"],
+            "a",
+            "E-CYCLE-INHERIT",
+        );
+        check_refused(&["name: a\nextends: a"], "a", "E-CYCLE-INHERIT");
+        check_refused(&["name: a\nextends: bb"], "a", "E-PARENT-UNKNOWN");
+        check_refused(&[], "a", "E-TEMPLATE-UNKNOWN");
+        let deep: Vec<String> = (0..18)
+            .map(|i| format!("name: t{i}\nextends: t{}", i + 1))
+            .chain(["name: t18".to_owned()])
+            .collect();
+        let deep: Vec<&str> = deep.iter().map(String::as_str).collect();
+        check_refused(&deep, "t0", "E-DEPTH");
+        assert!(set(&deep).resolve("t2").is_ok());
+    }
+
+    #[test]
+    fn a_sealed_parameter_stays_as_it_is() {
+        let child = "name: c\nextends: base\nparameters:\n- {name: s, default: 2}\n";
+        check_refused(&[BASE, child], "c", "E-SEALED");
+    }
+
+    #[test]
+    fn unknown_keys_and_expressions_in_scripts_are_refused() {
+        check_refused(&["name: a\nstagez: []"], "a", "E-SHAPE");
+        let spliced = "name: a\nstages:\n- {name: b, script: ['echo {{ params.x }}']}\n";
+        let error = Template::parse("t.yaml", spliced).unwrap_err();
+        assert_eq!(error.code(), "E-SCRIPT-SPLICE");
+    }
+
+    #[test]
+    fn an_edit_of_the_base_changes_exactly_its_dependants() {
+        let other = "name: other\nstages: []\n";
+        let before = set(&[BASE, MIDDLE, LEAF, other]);
+        let mut after = before.clone();
+        after.replace(Template::parse("t.yaml", &BASE.replace("make]", "gmake]")).unwrap());
+        let changed: Vec<&str> = before
+            .names()
+            .filter(|name| before.revision(name).unwrap() != after.revision(name).unwrap())
+            .collect();
+        assert_eq!(changed, ["base", "leaf", "middle"]);
+        assert_eq!(before.dependants("base"), changed);
+        assert_eq!(before.dependants("middle"), ["leaf", "middle"]);
+    }
+
+    #[test]
+    fn every_shipped_template_resolves() {
+        let set = TemplateSet::builtin();
+        for name in set.names() {
+            let resolved = set.resolve(name).unwrap();
+            assert!(
+                !resolved.description().is_empty(),
+                "{name} has no description"
+            );
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! The world that a controller acts in: services, traffic, commits, runners,
+//! releases, advisories, test suites.
+//!
+//! What evolves by itself is an [`Exogenous`] record, made by the workload
+//! processes from a [`Scenario`] or read from a recorded history; [`World`]
+//! regenerates everything that responds (queues, lead times, stages, capacity,
+//! blocked pipelines) and implements the controller's three ports. All arms run on
+//! the same record, so they meet the identical world whatever they do.
+//!
+//! Must never know: burn, policies, rewards.
+mod event_log;
+mod exogenous;
+mod ledger;
+mod lifecycle;
+mod ports;
+mod replay;
+mod scenario;
+mod scenario_error;
+mod stage;
+mod workloads;
+mod world;
+
+pub use event_log::{EventLog, LogKind, LogRecord};
+pub use exogenous::{Demand, DependencyNeed, Exogenous, Service, SuiteRun};
+pub use ledger::CellTally;
+pub use replay::{ReplayError, ReplayOptions, from_history, to_history};
+pub use scenario::{
+    CommitsSpec, DependenciesSpec, OperationSpec, ReleasesSpec, RunnersSpec, Scenario,
+    ScenarioSpec, ServicesSpec, StageSpec, StagesSpec, SuiteSpec, TrafficSpec,
+};
+pub use scenario_error::ScenarioError;
+pub use stage::{StageEvent, StageEventKind, StageId, StageOrigin};
+pub use workloads::{WORKLOADS, Workload};
+pub use world::{World, WorldOptions};

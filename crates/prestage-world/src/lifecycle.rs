@@ -1,0 +1,438 @@
+//! Needs and stages: from the request to use, expiry, withdrawal or rollback.
+//!
+//! ```text
+//! need --ready stage, big enough, not stale--> hit, stage used
+//!      --else--> miss, waits for: the predicted stage under way, or one on demand
+//! stage: [written by hand] -> runner (validate) -> review -> provision -> ready
+//! ```
+//! Every draw is addressed by cell and need (or minute), so a stage asked for at
+//! the same time takes the same time whoever asks.
+use prestage_controller::{CellId, NeedType, OnDemand, Outcome, StageEnd, StageRequest};
+use prestage_des::SimTime;
+use prestage_telemetry::Span;
+
+use crate::event_log::LogKind;
+use crate::stage::{Refresh, Stage, StageEvent, StageEventKind, StageId, StageOrigin};
+use crate::workloads::{is_working, timestamp};
+use crate::world::{Event, Job, LoadState, World, class};
+
+/// Spread of the log durations of validation, review and writing.
+const VALIDATE_SIGMA: f64 = 0.3;
+const REVIEW_SIGMA: f64 = 0.6;
+const WRITE_SIGMA: f64 = 0.4;
+/// Rendering and committing a stage.
+const SYNTHESIS: SimTime = SimTime::from_secs(5);
+
+impl World {
+    /// A need without a load behind it arises in an open cell.
+    pub(crate) fn need(&mut self, cell: CellId, hazard_per_day: f64) {
+        let required = match self.record.cells[cell.index()].need {
+            NeedType::TestSuite => self.shards_wanted(self.service(cell)),
+            _ => 0,
+        };
+        if self.meet(cell, required, hazard_per_day)
+            && let Some(stage) = self.cells[cell.index()].predicted
+        {
+            let magnitude = self.stages[stage.0 as usize].magnitude;
+            self.end_predicted(cell, StageEnd::Used);
+            self.bring(cell, magnitude);
+        }
+    }
+
+    /// A load outgrows its capacity.
+    pub(crate) fn scaling_need(&mut self, cell: CellId, load: &mut LoadState) {
+        if self.meet(cell, load.required, 0.0)
+            && let Some(stage) = self.cells[cell.index()].predicted
+        {
+            let magnitude = self.stages[stage.0 as usize].magnitude;
+            self.end_predicted(cell, StageEnd::Used);
+            self.resize(self.service(cell), load, magnitude);
+        }
+    }
+
+    /// Books a need as hit or miss; true when the ready stage serves it.
+    fn meet(&mut self, cell: CellId, required: u32, hazard_per_day: f64) -> bool {
+        let need = self.cells[cell.index()].tally.needs;
+        self.cells[cell.index()].tally.needs += 1;
+        let hit = self.ready_stage_serves(cell, need, required);
+        self.outcomes.push(Outcome::Need {
+            cell,
+            at: timestamp(self.now),
+            hit,
+        });
+        self.note(if hit { LogKind::Hit } else { LogKind::Miss }, cell.0, need);
+        if hit {
+            self.cells[cell.index()].tally.hits += 1;
+            return true;
+        }
+        self.accrue(cell);
+        let state = &mut self.cells[cell.index()];
+        state.tally.misses += 1;
+        state.waiting.push(hazard_per_day);
+        self.await_stage(cell, need, required);
+        false
+    }
+
+    fn ready_stage_serves(&mut self, cell: CellId, need: u64, required: u32) -> bool {
+        let Some(id) = self.cells[cell.index()].predicted else {
+            return false;
+        };
+        let stage = &self.stages[id.0 as usize];
+        if stage.ready_at.is_none() {
+            return false;
+        }
+        if stage.magnitude < required {
+            // Too small to serve: one on demand, of the right size, takes its place.
+            self.end_predicted(cell, StageEnd::Withdrawn);
+            return false;
+        }
+        let drift = self.drift(id);
+        let holds = (1.0 - self.options.operation.drift_per_commit).powf(f64::from(drift));
+        if self.streams.at("stale", u64::from(cell.0), need).unit() < holds {
+            return true;
+        }
+        self.cells[cell.index()].tally.usage.reverts += 1.0;
+        self.end_predicted(cell, StageEnd::RolledBack);
+        false
+    }
+
+    /// Makes sure that a stage is on its way for a waiting need.
+    fn await_stage(&mut self, cell: CellId, need: u64, required: u32) {
+        if let Some(id) = self.cells[cell.index()].predicted {
+            self.runners.promote(Job::Validate(id), class::URGENT);
+            return;
+        }
+        if self.cells[cell.index()].requested.is_some() {
+            return;
+        }
+        let id = self.add_stage(cell, StageOrigin::Requested, required, SimTime::MAX, need);
+        self.cells[cell.index()].requested = Some(id);
+        self.cells[cell.index()].tally.requested += 1;
+        self.note(LogKind::Requested, cell.0, u64::from(required));
+        self.stage_event(
+            id,
+            StageEventKind::Requested {
+                magnitude: required,
+            },
+        );
+        match self.options.on_demand {
+            OnDemand::Template => {
+                self.queue
+                    .schedule(self.now + SYNTHESIS, Event::Written(id));
+            }
+            OnDemand::ByHand => {
+                let median = self.options.operation.hand_written_minutes * 60.0;
+                let seconds = self
+                    .streams
+                    .at("write", u64::from(cell.0), need)
+                    .lognormal(median, WRITE_SIGMA);
+                self.queue.schedule(
+                    self.now + SimTime::from_secs_f64(seconds),
+                    Event::Written(id),
+                );
+            }
+        }
+    }
+
+    /// The controller asks for a stage.
+    pub(crate) fn propose_stage(&mut self, request: &StageRequest) {
+        let cell = request.cell;
+        // Addressed by the minute: the same request at the same time draws the same.
+        let minute = self.now.div_floor(SimTime::from_minutes(1)) as u64;
+        let ttl = SimTime::from_micros(request.ttl.0);
+        let id = self.add_stage(
+            cell,
+            StageOrigin::Predicted,
+            request.magnitude,
+            ttl,
+            (1 << 40) | minute,
+        );
+        let state = &mut self.cells[cell.index()];
+        state.predicted = Some(id);
+        state.tally.predicted += 1;
+        state.proposals += 1;
+        self.note(LogKind::Proposed, cell.0, u64::from(request.magnitude));
+        if self.options.keep_stage_events {
+            self.stage_event(id, StageEventKind::Proposed(Box::new(request.clone())));
+        }
+        self.validate(id, class::SPECULATIVE);
+    }
+
+    /// The controller asks for a revalidation, and perhaps for a larger size.
+    pub(crate) fn refresh_stage(&mut self, id: StageId, request: &StageRequest) {
+        let at_commit = self.services[self.service(request.cell) as usize].commits;
+        let stage = &mut self.stages[id.0 as usize];
+        let magnitude = request.magnitude.max(stage.magnitude);
+        let grows = magnitude > stage.magnitude;
+        stage.refreshing = Some(Refresh { at_commit, magnitude });
+        if grows && self.options.keep_stage_events {
+            self.stage_event(id, StageEventKind::Resized(Box::new(request.clone())));
+        }
+        self.request_runner(Job::Refresh(id), class::SPECULATIVE);
+    }
+
+    fn add_stage(
+        &mut self,
+        cell: CellId,
+        origin: StageOrigin,
+        magnitude: u32,
+        ttl: SimTime,
+        address: u64,
+    ) -> StageId {
+        let spec = &self.record.cells[cell.index()];
+        let times = self.options.stages.of(spec.need);
+        let operation = &self.options.operation;
+        let mut stream = self.streams.at("stage", u64::from(cell.0), address);
+        let validate = stream.lognormal(times.validate_minutes * 60.0, VALIDATE_SIGMA);
+        let review = stream.lognormal(times.review_minutes.max(1e-6) * 60.0, REVIEW_SIGMA);
+        let provision = times.provision_minutes * 60.0 * stream.uniform(0.8, 1.2);
+        let urgency = match origin {
+            StageOrigin::Requested => operation.urgent_review_factor,
+            StageOrigin::Predicted if is_working(self.now) => 1.0,
+            StageOrigin::Predicted => operation.off_hours_review_factor,
+        };
+        let id = StageId(self.stages.len() as u32);
+        let service = spec.service.index();
+        self.stages.push(Stage {
+            cell,
+            origin,
+            requested_at: self.now,
+            ready_at: None,
+            ttl,
+            expires_at: None,
+            magnitude,
+            validate: SimTime::from_secs_f64(validate),
+            review: SimTime::from_secs_f64(review * urgency + provision),
+            validated_at_commit: self.services[service].commits,
+            refreshing: None,
+            ended: false,
+        });
+        id
+    }
+
+    /// Asks for a runner to validate a stage.
+    pub(crate) fn validate(&mut self, id: StageId, class: u8) {
+        self.request_runner(Job::Validate(id), class);
+    }
+
+    pub(crate) fn request_runner(&mut self, job: Job, class: u8) {
+        if let Some(job) = self.runners.request(self.now, job, class) {
+            self.start_job(job);
+        }
+    }
+
+    fn start_job(&mut self, job: Job) {
+        let duration = match job {
+            Job::Build(index) => {
+                let service = self.record.commits[index as usize].1;
+                let mut stream = self
+                    .streams
+                    .at("build", u64::from(service), u64::from(index));
+                let commits = &self.options.commits;
+                SimTime::from_secs_f64(
+                    stream.lognormal(commits.build_minutes * 60.0, commits.build_sigma),
+                )
+            }
+            Job::Validate(id) | Job::Refresh(id) => self.stages[id.0 as usize].validate,
+            Job::Retrain(_) => {
+                SimTime::from_secs_f64(self.options.operation.retrain_minutes * 60.0)
+            }
+        };
+        let cell = match job {
+            Job::Build(_) => None,
+            Job::Validate(id) | Job::Refresh(id) => Some(self.stages[id.0 as usize].cell),
+            Job::Retrain(cell) => Some(cell),
+        };
+        if let Some(cell) = cell {
+            self.cells[cell.index()].tally.usage.runner_minutes += duration.as_minutes_f64();
+        }
+        self.queue
+            .schedule(self.now + duration, Event::JobDone(job));
+    }
+
+    pub(crate) fn job_done(&mut self, job: Job) {
+        if let Some(next) = self.runners.release(self.now) {
+            self.start_job(next);
+        }
+        match job {
+            Job::Build(_) => {}
+            Job::Retrain(cell) => self.note(LogKind::Retrained, cell.0, 0),
+            Job::Validate(id) => self.validated(id),
+            Job::Refresh(id) => self.refreshed(id),
+        }
+    }
+
+    fn validated(&mut self, id: StageId) {
+        let stage = &self.stages[id.0 as usize];
+        if stage.ended {
+            return;
+        }
+        let (cell, ready_at) = (stage.cell, self.now + stage.review);
+        self.cells[cell.index()].tally.usage.reviews += 1.0;
+        self.queue.schedule(ready_at, Event::Ready(id));
+    }
+
+    fn refreshed(&mut self, id: StageId) {
+        let stage = &mut self.stages[id.0 as usize];
+        let Some(refresh) = stage.refreshing.take() else {
+            return;
+        };
+        if stage.ended {
+            return;
+        }
+        stage.validated_at_commit = refresh.at_commit;
+        stage.magnitude = refresh.magnitude;
+        let cell = stage.cell;
+        self.note(LogKind::Refreshed, cell.0, u64::from(refresh.magnitude));
+    }
+
+    /// Review and provisioning are over.
+    pub(crate) fn ready(&mut self, id: StageId) {
+        let stage = &mut self.stages[id.0 as usize];
+        if stage.ended {
+            return;
+        }
+        stage.ready_at = Some(self.now);
+        let lead = Span(self.now.as_micros() - stage.requested_at.as_micros());
+        let (cell, magnitude, origin, ttl) = (stage.cell, stage.magnitude, stage.origin, stage.ttl);
+        let predicted = origin == StageOrigin::Predicted;
+        self.outcomes.push(Outcome::Ready {
+            cell,
+            at: timestamp(self.now),
+            lead,
+            predicted,
+        });
+        self.note(LogKind::Ready, cell.0, u64::from(id.0));
+        if !self.cells[cell.index()].waiting.is_empty() {
+            self.serve_waiting(cell, id, magnitude);
+        } else {
+            assert!(
+                predicted,
+                "a stage on demand became ready for nobody in cell {}",
+                cell.0
+            );
+            let expires_at = self.now.saturating_add(ttl);
+            self.stages[id.0 as usize].expires_at = Some(expires_at);
+            self.queue.schedule(expires_at, Event::Expire(id));
+        }
+    }
+
+    /// The stage that a cell's needs have waited for is here.
+    fn serve_waiting(&mut self, cell: CellId, id: StageId, magnitude: u32) {
+        self.accrue(cell);
+        self.cells[cell.index()].waiting.clear();
+        match self.stages[id.0 as usize].origin {
+            StageOrigin::Predicted => self.end_predicted(cell, StageEnd::Used),
+            StageOrigin::Requested => {
+                self.stages[id.0 as usize].ended = true;
+                self.cells[cell.index()].requested = None;
+                self.stage_event(id, StageEventKind::Activated);
+                self.note(LogKind::Used, cell.0, u64::from(id.0));
+            }
+        }
+        self.bring(cell, magnitude);
+    }
+
+    /// What the stage brings, once it is active. Its size is bound at activation:
+    /// a stage that is late covers what is needed by then.
+    fn bring(&mut self, cell: CellId, magnitude: u32) {
+        let service = self.service(cell);
+        match self.record.cells[cell.index()].need {
+            NeedType::Scaling => {
+                let Some(mut load) = self.services[service as usize].load.take() else {
+                    return;
+                };
+                let step =
+                    f64::from(load.capacity) * (1.0 + self.options.operation.scale_out_share);
+                let wanted = magnitude.max(load.required).max(step.ceil() as u32);
+                self.resize(service, &mut load, wanted);
+                self.services[service as usize].load = Some(load);
+            }
+            NeedType::TestSuite => {
+                let shards = self.services[service as usize].shards;
+                let wanted = magnitude.max(self.shards_wanted(service)).max(shards + 1);
+                self.reshard(service, wanted);
+            }
+            NeedType::FeatureRelease | NeedType::DependencyUpdate => {}
+        }
+    }
+
+    pub(crate) fn expire(&mut self, id: StageId) {
+        let stage = &self.stages[id.0 as usize];
+        if !stage.ended {
+            self.end_predicted(stage.cell, StageEnd::Expired);
+        }
+    }
+
+    /// Ends the predicted stage of a cell and books how.
+    pub(crate) fn end_predicted(&mut self, cell: CellId, end: StageEnd) {
+        let id = self.cells[cell.index()]
+            .predicted
+            .take()
+            .expect("the caller saw a predicted stage");
+        self.runners.withdraw(self.now, Job::Validate(id));
+        self.runners.withdraw(self.now, Job::Refresh(id));
+        let stage = &mut self.stages[id.0 as usize];
+        stage.ended = true;
+        let idle = stage
+            .ready_at
+            .map_or(0, |ready| self.now.as_micros() - ready.as_micros());
+        let tally = &mut self.cells[cell.index()].tally;
+        tally.end(end);
+        if end == StageEnd::Used {
+            tally.idle_at_hit_hours += idle as f64 / 3.6e9;
+        }
+        self.outcomes.push(Outcome::Ended {
+            cell,
+            at: timestamp(self.now),
+            end,
+            idle: Span(idle),
+        });
+        let (kind, event) = match end {
+            StageEnd::Used => (LogKind::Used, StageEventKind::Activated),
+            StageEnd::RolledBack => (LogKind::RolledBack, StageEventKind::RolledBack),
+            StageEnd::Expired => (LogKind::Expired, StageEventKind::Retired(end)),
+            StageEnd::Withdrawn => (LogKind::Withdrawn, StageEventKind::Retired(end)),
+        };
+        self.note(kind, cell.0, u64::from(id.0));
+        self.stage_event(id, event);
+    }
+
+    /// Books the waiting of a cell's needs up to now.
+    pub(crate) fn accrue(&mut self, cell: CellId) {
+        let state = &mut self.cells[cell.index()];
+        let minutes = (self.now.as_micros() - state.accrued_at.as_micros()) as f64 / 6e7;
+        if !state.waiting.is_empty() {
+            let people =
+                self.record.cells[cell.index()].people_waiting(timestamp(state.accrued_at));
+            let blocked = minutes * state.waiting.len() as f64;
+            let hazard: f64 = state.waiting.iter().sum();
+            state.tally.usage.blocked_minutes += blocked;
+            state.tally.usage.blocked_person_minutes += blocked * people;
+            state.tally.usage.exploits += hazard * minutes / 1440.0;
+        }
+        state.accrued_at = self.now;
+    }
+
+    /// Commits on the main line since a stage was validated.
+    pub(crate) fn drift(&self, id: StageId) -> u32 {
+        let stage = &self.stages[id.0 as usize];
+        self.services[self.service(stage.cell) as usize].commits - stage.validated_at_commit
+    }
+
+    fn service(&self, cell: CellId) -> u32 {
+        self.record.cells[cell.index()].service.0
+    }
+
+    fn stage_event(&mut self, stage: StageId, kind: StageEventKind) {
+        if self.options.keep_stage_events {
+            let cell = self.stages[stage.0 as usize].cell;
+            self.stage_events.push(StageEvent {
+                at: self.now,
+                stage,
+                cell,
+                kind,
+            });
+        }
+    }
+}

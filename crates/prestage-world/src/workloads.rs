@@ -1,0 +1,225 @@
+//! The processes that make a synthetic world's exogenous record.
+//!
+//! Each is one file and one line in [`WORKLOADS`]; each draws from streams of its
+//! own, keyed by service, so adding one changes no other.
+mod commits;
+mod dependencies;
+mod releases;
+mod suite;
+mod traffic;
+
+use prestage_controller::{Calendar, CellId, CellSpec, NeedType, Tier};
+use prestage_des::{SimTime, Streams};
+use prestage_telemetry::{ServiceId, Span, Timestamp};
+
+use crate::exogenous::{Exogenous, Service};
+use crate::scenario::{Scenario, ScenarioSpec};
+
+/// A workload process.
+pub struct Workload {
+    /// Its name.
+    pub name: &'static str,
+    /// One sentence.
+    pub about: &'static str,
+    /// Adds its part to the record; may read what earlier processes added.
+    pub generate: fn(&ScenarioSpec, &Streams, &mut Exogenous),
+}
+
+/// All processes, in the order in which they depend on each other.
+pub static WORKLOADS: &[Workload] = &[
+    traffic::ENTRY,
+    commits::ENTRY,
+    releases::ENTRY,
+    dependencies::ENTRY,
+    suite::ENTRY,
+];
+
+/// Monday, 2024-01-01, 00:00 UTC: synthetic time starts on the same day as the
+/// recorded histories do.
+const EPOCH: SimTime = SimTime::from_secs(1_704_067_200);
+
+impl Exogenous {
+    /// Generates the record of a scenario for one seed.
+    pub fn generate(scenario: &Scenario, seed: u64) -> Self {
+        let spec = scenario.spec();
+        let streams = Streams::new(seed);
+        let start = EPOCH + SimTime::from_days(i64::from(spec.history_days));
+        let end = start + SimTime::from_days(i64::from(spec.days));
+        let count = spec.services.count;
+        let services = (0..count)
+            .map(|i| Service {
+                name: format!("service-{i:02}"),
+            })
+            .collect();
+        let mut record = Exogenous {
+            name: spec.name.clone(),
+            history_start: EPOCH,
+            start,
+            end,
+            services,
+            cells: cells(spec, start, end),
+            demands: Vec::new(),
+            commits: Vec::new(),
+            releases: Vec::new(),
+            upstream: Vec::new(),
+            advisories: Vec::new(),
+            dependency_needs: Vec::new(),
+            suite_runs: Vec::new(),
+            shards: vec![1; count as usize],
+        };
+        for workload in WORKLOADS {
+            (workload.generate)(spec, &streams, &mut record);
+        }
+        record.check();
+        record
+    }
+}
+
+fn cells(spec: &ScenarioSpec, start: SimTime, end: SimTime) -> Vec<CellSpec> {
+    let mut cells = Vec::new();
+    for service in 0..spec.services.count {
+        let tier = spec.services.tiers[service as usize % spec.services.tiers.len()];
+        for need in NeedType::ALL {
+            cells.push(CellSpec {
+                id: CellId(cells.len() as u32),
+                service: ServiceId(service),
+                service_name: format!("service-{service:02}"),
+                need,
+                tier: [Tier::One, Tier::Two, Tier::Three][usize::from(tier) - 1],
+                rated_load_per_replica: spec.traffic.rated_rps,
+                suite_budget_s: spec.suite.budget_minutes * 60.0,
+                opens_at: timestamp(start),
+                closes_at: timestamp(end),
+                ..cell_economics(spec, need)
+            });
+        }
+    }
+    cells
+}
+
+/// The part of a cell that comes from how the organisation works; the identity
+/// is the caller's to fill in.
+pub(crate) fn cell_economics(spec: &ScenarioSpec, need: NeedType) -> CellSpec {
+    let people = match need {
+        NeedType::Scaling => 0.0,
+        NeedType::FeatureRelease => spec.operation.people_waiting[0],
+        NeedType::DependencyUpdate => spec.operation.people_waiting[1],
+        NeedType::TestSuite => spec.operation.people_waiting[2],
+    };
+    let stage = spec.stages.of(need);
+    let lead_minutes = stage.validate_minutes + stage.review_minutes + stage.provision_minutes;
+    CellSpec {
+        id: CellId(0),
+        service: ServiceId(0),
+        service_name: String::new(),
+        need,
+        tier: Tier::Two,
+        people_working: people,
+        people_off: people * spec.operation.off_hours_people_factor,
+        rated_load_per_replica: spec.traffic.rated_rps,
+        suite_budget_s: spec.suite.budget_minutes * 60.0,
+        opens_at: Timestamp(0),
+        closes_at: Timestamp(0),
+        lead_prior: Span::from_seconds_f64(lead_minutes * 60.0),
+        runner_minutes_prior: stage.validate_minutes,
+    }
+}
+
+/// The simulator's clock as the controller writes it.
+pub(crate) fn timestamp(at: SimTime) -> Timestamp {
+    Timestamp(at.as_micros())
+}
+
+/// Is `at` inside working hours?
+pub(crate) fn is_working(at: SimTime) -> bool {
+    Calendar::is_working(timestamp(at))
+}
+
+/// The first working moment at or after `at`, spread over the morning by `jitter`
+/// in [0, 1) when `at` falls outside working hours.
+pub(crate) fn next_working(at: SimTime, jitter: f64) -> SimTime {
+    if is_working(at) {
+        return at;
+    }
+    let hour = SimTime::from_hours(1);
+    let mut open = at.floor_to(hour) + hour;
+    while !is_working(open) {
+        open += hour;
+    }
+    open + SimTime::from_secs_f64(jitter * 4.0 * 3600.0)
+}
+
+/// Arrivals of a Poisson process with a rate per day in `[from, to)`.
+pub(crate) fn poisson_arrivals(
+    stream: &mut prestage_des::Stream,
+    per_day: f64,
+    from: SimTime,
+    to: SimTime,
+) -> Vec<SimTime> {
+    let mut arrivals = Vec::new();
+    if per_day <= 0.0 {
+        return arrivals;
+    }
+    let mut at = from;
+    loop {
+        at += SimTime::from_secs_f64(stream.exponential(86_400.0 / per_day));
+        if at >= to {
+            return arrivals;
+        }
+        arrivals.push(at);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scenario(extra: &str) -> Scenario {
+        let text =
+            format!("format_version = 1\nname = \"t\"\nfamily = \"t\"\nabout = \"t\"\n{extra}\n");
+        Scenario::parse("t.toml", &text, &[]).unwrap()
+    }
+
+    #[test]
+    fn the_same_seed_makes_the_same_record_and_another_seed_another() {
+        let scenario = scenario("days = 7");
+        let one = Exogenous::generate(&scenario, 1);
+        assert_eq!(one, Exogenous::generate(&scenario, 1));
+        assert_ne!(one.releases, Exogenous::generate(&scenario, 2).releases);
+    }
+
+    #[test]
+    fn a_process_does_not_shift_the_draws_of_another() {
+        let base = Exogenous::generate(&scenario("days = 7"), 5);
+        let busier =
+            Exogenous::generate(&scenario("days = 7\n[traffic]\nbursts_per_week = 40.0"), 5);
+        assert_ne!(base.demands, busier.demands);
+        assert_eq!(base.commits, busier.commits);
+        assert_eq!(base.dependency_needs, busier.dependency_needs);
+        assert_eq!(base.suite_runs, busier.suite_runs);
+    }
+
+    #[test]
+    fn rates_are_what_the_scenario_says() {
+        let scenario = scenario("days = 364\n[services]\ncount = 8\n[traffic]\nbase_sigma = 0.0");
+        let record = Exogenous::generate(&scenario, 3);
+        let weeks = 54.0 * 8.0;
+        let commits = record.commits.len() as f64 / weeks;
+        assert!((commits - 60.0).abs() < 4.0, "commits a week: {commits}");
+        let working = record
+            .commits
+            .iter()
+            .filter(|(at, _)| is_working(*at))
+            .count() as f64;
+        let share = working / record.commits.len() as f64;
+        assert!((share - 0.8).abs() < 0.02, "working share: {share}");
+        let releases = record.releases.len() as f64 / weeks;
+        assert!(
+            (1.4..2.1).contains(&releases),
+            "releases a week: {releases}"
+        );
+        let load: f64 = record.demands[0].values.iter().map(|&v| f64::from(v)).sum();
+        let mean = load / record.demands[0].values.len() as f64;
+        assert!((mean / 400.0 - 1.0).abs() < 0.15, "mean load: {mean}");
+    }
+}

@@ -1,0 +1,15 @@
+//! World and controller as reinforcement-learning environments: episodes,
+//! rewards, vectorisation, and whole runs of one arm for comparisons.
+//!
+//! Must never know: burn, the command line, files.
+mod seeds;
+mod episode;
+mod cell_env;
+mod vector;
+mod registry;
+
+pub use cell_env::{CellEnv, CellEnvOptions};
+pub use episode::{CellResult, Episode, EpisodeHost, Moment, Setting, run_arm, run_episode};
+pub use registry::{ENVS, EnvEntry};
+pub use seeds::SeedSet;
+pub use vector::ParallelVectorEnv;

@@ -1,0 +1,177 @@
+//! `prestage replay`: a recorded history, every arm on it, stages into git.
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::Args;
+use prestage_controller::KnobCenters;
+use prestage_envs::Setting;
+use prestage_world::ReplayOptions;
+
+use super::{OutputArgs, RunArgs, given, print, print_table};
+use crate::compare::{Contestant, STATIC_TUNED, baselines, rows};
+use crate::evaluation::revision;
+use crate::output::{Cell, Format, Table};
+use crate::progress::Progress;
+use crate::replaying::{Account, Replay, Replayed, Target, prepare, replay, stand_in};
+use crate::run_folder::{self, Manifest};
+use crate::{report, scenarios};
+
+/// Arguments of `replay`.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// Directory of a recorded history (docs/formats.md).
+    history: PathBuf,
+    /// Exported policy; without it the newsvendor rule's stages are committed.
+    #[arg(long, value_name = "ARTIFACT")]
+    policy: Option<PathBuf>,
+    /// Bare git repository for the stages, made if it is not there; memory when not given.
+    #[arg(long, value_name = "DIR.git")]
+    pipelines: Option<PathBuf>,
+    /// Scenario that says how the organisation works (people, stages, runners, prices).
+    #[arg(long, default_value = "replay")]
+    scenario: String,
+    /// Begin so many days after the history's start.
+    #[arg(long, default_value_t = 0)]
+    skip_days: u32,
+    /// Replay so many days; all there are when not given.
+    #[arg(long)]
+    days: Option<u32>,
+    /// Also write a run folder with results, timeline and report.
+    #[arg(long, value_name = "RUN")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    run: RunArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+pub(super) fn run(args: &ReplayArgs) -> Result<()> {
+    let scenario = scenarios::load(&args.scenario, &args.run.set)?;
+    let contestants = contestants(args.policy.as_deref())?;
+    let options = ReplayOptions { skip_days: args.skip_days, days: args.days };
+    let prepared = prepare(&args.history, &scenario, options, args.run.seed)?;
+    for note in &prepared.unused {
+        eprintln!("not replayed: {note}");
+    }
+    let target = args.pipelines.as_deref().map_or(Target::Memory, Target::Git);
+    let progress = Progress::new("replay", contestants.len() as u64);
+    let replayed = args.run.on_threads(|| replay(&prepared.setting, &contestants, &target, &progress))?;
+    if let Some(folder) = &args.out {
+        let page = write_run(folder, &prepared.setting, &contestants, &replayed, args.run.seed)?;
+        eprintln!("report: {}", page.display());
+    }
+    print_replay(&replayed.replay, args.output)
+}
+
+/// The policy (or its stand-in) first, then every baseline that is defined without it.
+fn contestants(policy: Option<&Path>) -> Result<Vec<Contestant>> {
+    let Some(path) = policy else {
+        eprintln!("no --policy: stages of the newsvendor rule are committed, `{STATIC_TUNED}` is left out (its knobs come with a policy)");
+        let rest = baselines(&KnobCenters::default()).into_iter();
+        let rest = rest.filter(|contestant| !["newsvendor", STATIC_TUNED].contains(&contestant.arm.name.as_str()));
+        return Ok(std::iter::once(Contestant::baseline(stand_in())).chain(rest).collect());
+    };
+    let (artifact, centers) = super::export::load_shared(path)?;
+    let policy = Contestant::policy(artifact, &centers, None);
+    Ok(std::iter::once(policy).chain(baselines(&centers)).collect())
+}
+
+/// Writes what a report needs and the report.
+pub(super) fn write_run(
+    folder: &Path,
+    setting: &Setting,
+    contestants: &[Contestant],
+    replayed: &Replayed,
+    seed: u64,
+) -> Result<PathBuf> {
+    std::fs::create_dir_all(folder)?;
+    let name = &replayed.replay.history;
+    let mut all = Vec::new();
+    for (contestant, episode) in contestants.iter().zip(&replayed.episodes) {
+        all.extend(rows(contestant, name, seed, episode));
+    }
+    run_folder::write_results(folder, &all)?;
+    run_folder::write_timeline(folder, &replayed.timeline)?;
+    let arms: Vec<String> = contestants.iter().map(|contestant| contestant.arm.name.clone()).collect();
+    let reference = arms.iter().find(|arm| *arm == STATIC_TUNED).unwrap_or(&arms[0]).clone();
+    let manifest = Manifest {
+        format_version: run_folder::FORMAT_VERSION,
+        name: format!("replay of {name}"),
+        created_by: format!("prestage {}", env!("CARGO_PKG_VERSION")),
+        git_revision: revision().to_owned(),
+        seed,
+        config_hash: blake3::hash(format!("{:?}", setting.world).as_bytes()).to_hex().to_string(),
+        scenario: name.clone(),
+        evaluated_days: setting.record.days(),
+        timeline_arm: Some(arms[0].clone()),
+        reference_arm: reference,
+        arms,
+        command: given(),
+    };
+    run_folder::write_manifest(folder, &manifest)?;
+    report::write(folder)
+}
+
+/// The object for programs, tables for people.
+pub(super) fn print_replay(replay: &Replay, output: OutputArgs) -> Result<()> {
+    match output.format {
+        Format::Json => print(&format!("{}\n", serde_json::to_string(replay)?)),
+        Format::Csv => print_table(&table(replay, true), output),
+        Format::Table => {
+            print(&format!("{}: {:.1} days, {} commits\n\n", replay.history, replay.days, replay.commits))?;
+            print_table(&table(replay, false), output)?;
+            print("\nby need type\n\n")?;
+            print_table(&by_need(replay), output)
+        }
+    }
+}
+
+fn table(replay: &Replay, exact: bool) -> Table {
+    let mut table = Table::new(&[
+        "arm", "cost_usd", "vs_first_usd", "low", "high", "needs", "hits", "misses", "waste", "blocked_minutes",
+        "runner_minutes", "slo_violation_minutes",
+    ]);
+    let bound = |value: Option<f64>| value.map_or(Cell::Empty, |value| Cell::Number(value, 0));
+    for arm in &replay.arms {
+        let difference = arm.difference;
+        let mut row = vec![
+            Cell::text(&arm.arm),
+            Cell::Number(arm.total.cost_usd, 0),
+            bound(difference.map(|difference| difference.usd)),
+            bound(difference.and_then(|difference| difference.low)),
+            bound(difference.and_then(|difference| difference.high)),
+        ];
+        row.extend(account(&arm.total, exact));
+        table.push(row);
+    }
+    table
+}
+
+fn by_need(replay: &Replay) -> Table {
+    let mut table = Table::new(&[
+        "need", "arm", "cost_usd", "needs", "hits", "misses", "waste", "blocked_minutes", "runner_minutes",
+        "slo_violation_minutes",
+    ]);
+    for need in prestage_controller::NeedType::ALL {
+        for arm in &replay.arms {
+            let Some(this) = arm.by_need.get(need.as_str()) else { continue };
+            let mut row = vec![Cell::text(need.as_str()), Cell::text(&arm.arm), Cell::Number(this.cost_usd, 0)];
+            row.extend(account(this, false));
+            table.push(row);
+        }
+    }
+    table
+}
+
+fn account(account: &Account, exact: bool) -> Vec<Cell> {
+    let digits = if exact { 3 } else { 0 };
+    vec![
+        Cell::Count(account.needs),
+        Cell::Count(account.hits),
+        Cell::Count(account.misses),
+        Cell::Count(account.waste),
+        Cell::Number(account.blocked_minutes, digits),
+        Cell::Number(account.runner_minutes, digits),
+        Cell::Number(account.slo_violation_minutes, digits),
+    ]
+}

@@ -1,0 +1,272 @@
+//! Evaluation of a run on held-out seeds: every arm on the same worlds, rows and a
+//! timeline into the run folder, and the policy to export chosen on other seeds.
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use prestage_controller::{action_space, layout};
+use prestage_envs::{Episode, SeedSet, run_episode};
+use prestage_policy::Artifact;
+use serde::{Deserialize, Serialize};
+
+use crate::compare::{Contestant, POLICY, STATIC_TUNED, baselines, rows, run_all, setting};
+use crate::config::RunConfig;
+use crate::output::{Cell, Table};
+use crate::progress::Progress;
+use crate::replaying::week;
+use crate::run_folder::{self, Manifest, ResultRow};
+use crate::statistics::{Bootstrap, Grid, Interval};
+use crate::timeline::Timeline;
+use crate::tune::{Tuned, tune};
+
+/// Name of the static policy in a run folder.
+pub const TUNED: &str = "tuned.json";
+/// Name of the chosen policy in a run folder.
+pub const CHOSEN: &str = "policy";
+
+/// What an evaluation found, carried into the exported artifact.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// Scenario seeds it rests on.
+    pub scenarios: usize,
+    /// Training seeds it rests on.
+    pub train_seeds: usize,
+    /// Cost of the policy minus that of the static policy, US dollars a day, over all
+    /// training seeds.
+    pub policy_minus_static_usd_per_day: Bounds,
+    /// One sentence.
+    pub verdict: String,
+}
+
+/// An estimate and its 95 % interval.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Bounds {
+    /// The estimate.
+    pub mean: f64,
+    /// Lower bound.
+    pub low: f64,
+    /// Upper bound.
+    pub high: f64,
+}
+
+impl From<Interval> for Bounds {
+    fn from(interval: Interval) -> Self {
+        Self { mean: interval.estimate, low: interval.lower, high: interval.upper }
+    }
+}
+
+/// An evaluated run.
+pub struct Evaluated {
+    /// All rows, as in `results.csv`.
+    pub rows: Vec<ResultRow>,
+    /// The comparison of the learnt policy, where one was trained.
+    pub verdict: Option<Verdict>,
+}
+
+/// Folder of one training seed.
+pub fn seed_folder(run: &Path, seed: u32) -> std::path::PathBuf {
+    run.join(format!("seed-{seed}"))
+}
+
+/// The static policy of a run, found now when it is not there yet.
+pub fn static_policy(run: &Path, config: &RunConfig) -> Result<Tuned> {
+    if run.join(TUNED).exists() {
+        return read_tuned(run);
+    }
+    let tuned = tune(&config.scenario()?, &config.tune, config.seed);
+    let text = serde_json::to_string_pretty(&tuned)?;
+    run_folder::write_file(&run.join(TUNED), text.as_bytes())?;
+    Ok(tuned)
+}
+
+/// The static policy of a run.
+pub fn read_tuned(run: &Path) -> Result<Tuned> {
+    let path = run.join(TUNED);
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("`{}`", path.display()))
+}
+
+/// The trained policies of a run, with their seeds.
+pub fn trained(run: &Path, config: &RunConfig) -> Result<Vec<(u64, Arc<Artifact>)>> {
+    // A run without any trained seed compares baselines only.
+    if !seed_folder(run, 0).exists() {
+        return Ok(Vec::new());
+    }
+    (0..config.train.seeds)
+        .map(|seed| {
+            let directory = seed_folder(run, seed).join(CHOSEN);
+            let artifact = Artifact::load(&directory)
+                .and_then(|artifact| artifact.expect_layout(&layout()))
+                .and_then(|artifact| artifact.expect_action(&action_space()))
+                .with_context(|| format!("training seed {seed} has no usable policy"))?;
+            Ok((u64::from(seed), Arc::new(artifact)))
+        })
+        .collect()
+}
+
+/// Runs all arms on the test seeds and writes the run folder's files.
+pub fn evaluate(run: &Path, config: &RunConfig, command: &str) -> Result<Evaluated> {
+    let scenario = config.scenario()?;
+    let tuned = read_tuned(run)?;
+    let policies = trained(run, config)?;
+    let mut contestants = baselines(&tuned.centers);
+    contestants.extend(
+        policies.iter().map(|(seed, artifact)| Contestant::policy(Arc::clone(artifact), &tuned.centers, Some(*seed))),
+    );
+    let seeds: Vec<u64> =
+        (0..u64::from(config.eval.scenarios)).map(|i| SeedSet::Test.seed(config.seed, i)).collect();
+    let progress = Progress::new("evaluate", (contestants.len() * seeds.len()) as u64);
+    let episodes = run_all(&scenario, &contestants, &seeds, &progress);
+
+    let name = &config.scenario.name;
+    let mut all = Vec::new();
+    for (contestant, episodes) in contestants.iter().zip(&episodes) {
+        for (episode, &seed) in episodes.iter().zip(&seeds) {
+            all.extend(rows(contestant, name, seed, episode));
+        }
+    }
+    let days = f64::from(config.scenario.days);
+    let verdict = verdict(&all, days, config.seed);
+    run_folder::write_results(run, &all)?;
+    run_folder::write_timeline(run, &timeline(&scenario, contestants.last().context("there are arms")?, seeds[0])?)?;
+    run_folder::write_manifest(run, &manifest(run, config, &contestants, command))?;
+    Ok(Evaluated { rows: all, verdict })
+}
+
+/// The comparison of the learnt policy with the static one, from `results.csv`.
+pub fn verdict_of(run: &Path, config: &RunConfig) -> Result<Verdict> {
+    let rows = run_folder::read_results(run)
+        .with_context(|| format!("`{}` is not evaluated yet: run `prestage eval` on it", run.display()))?;
+    verdict(&rows, f64::from(config.scenario.days), config.seed)
+        .with_context(|| format!("`{}` compares no learnt policy with `{STATIC_TUNED}`", run.display()))
+}
+
+/// The training seed whose policy costs least on the validation seeds.
+pub fn choose(run: &Path, config: &RunConfig) -> Result<u64> {
+    let scenario = config.scenario()?;
+    let tuned = read_tuned(run)?;
+    let policies = trained(run, config)?;
+    let contestants: Vec<Contestant> = policies
+        .iter()
+        .map(|(seed, artifact)| Contestant::policy(Arc::clone(artifact), &tuned.centers, Some(*seed)))
+        .collect();
+    let seeds: Vec<u64> =
+        (0..u64::from(config.eval.validation)).map(|i| SeedSet::Validation.seed(config.seed, i)).collect();
+    let progress = Progress::new("validate", (contestants.len() * seeds.len()) as u64);
+    let episodes = run_all(&scenario, &contestants, &seeds, &progress);
+    let cost = |episodes: &[Episode]| episodes.iter().map(Episode::cost_usd).sum::<f64>();
+    let best = episodes.iter().enumerate().min_by(|a, b| cost(a.1).total_cmp(&cost(b.1)));
+    let (index, _) = best.context("a run has at least one training seed")?;
+    Ok(policies[index].0)
+}
+
+/// Paired by scenario seed; absent when one side is.
+fn verdict(rows: &[ResultRow], days: f64, seed: u64) -> Option<Verdict> {
+    // Cost a day by (training seed, scenario seed), summed over need types in file order.
+    let mut costs: BTreeMap<(&str, Option<u64>), BTreeMap<u64, f64>> = BTreeMap::new();
+    for row in rows {
+        let arm = costs.entry((&row.arm, row.train_seed)).or_default();
+        *arm.entry(row.scenario_seed).or_default() += row.cost_usd / days;
+    }
+    let reference = costs.get(&(STATIC_TUNED, None))?;
+    let mut differences = Vec::new();
+    let mut train_seeds = 0;
+    for (_, policy) in costs.iter().filter(|((arm, _), _)| *arm == POLICY) {
+        train_seeds += 1;
+        for (scenario, fixed) in reference {
+            differences.push(policy.get(scenario)? - fixed);
+        }
+    }
+    if train_seeds == 0 {
+        return None;
+    }
+    let interval = Bootstrap::new(seed).mean(&Grid::new(reference.len(), differences))?;
+    let verdict = if interval.includes_zero() {
+        "no difference from the static policy within noise"
+    } else if interval.estimate < 0.0 {
+        "cheaper than the static policy"
+    } else {
+        "dearer than the static policy: static suffices here"
+    };
+    Some(Verdict {
+        scenarios: reference.len(),
+        train_seeds,
+        policy_minus_static_usd_per_day: interval.into(),
+        verdict: verdict.to_owned(),
+    })
+}
+
+fn timeline(
+    scenario: &prestage_world::Scenario,
+    contestant: &Contestant,
+    seed: u64,
+) -> Result<Vec<run_folder::TimelineRow>> {
+    let setting = setting(scenario, seed);
+    let mut world = setting.world(&contestant.arm);
+    let mut timeline = Timeline::new(week(&setting));
+    let mut policy = contestant.knob_turner();
+    run_episode(&setting, &contestant.arm, policy.as_mut(), &mut world, &mut |moment| timeline.watch(&moment))?;
+    Ok(timeline.into_rows())
+}
+
+fn manifest(run: &Path, config: &RunConfig, contestants: &[Contestant], command: &str) -> Manifest {
+    let mut arms: Vec<String> = contestants.iter().map(|contestant| contestant.arm.name.clone()).collect();
+    arms.dedup();
+    let name = run.file_name().map_or_else(|| "run".to_owned(), |name| name.to_string_lossy().into_owned());
+    Manifest {
+        format_version: run_folder::FORMAT_VERSION,
+        name,
+        created_by: format!("prestage {}", env!("CARGO_PKG_VERSION")),
+        git_revision: revision().to_owned(),
+        seed: config.seed,
+        config_hash: config.hash(),
+        scenario: config.scenario.name.clone(),
+        evaluated_days: f64::from(config.scenario.days),
+        timeline_arm: arms.last().cloned(),
+        reference_arm: STATIC_TUNED.to_owned(),
+        arms,
+        command: command.to_owned(),
+    }
+}
+
+/// The git revision that was built, if the build knew it.
+pub fn revision() -> &'static str {
+    option_env!("PRESTAGE_GIT_REVISION").unwrap_or("unknown")
+}
+
+/// One line an arm, over all seeds and need types; `days` are those of one row.
+pub fn table(rows: &[ResultRow], days: f64) -> Table {
+    let columns = [
+        "arm", "usd_per_day", "vs_static_usd_per_day", "needs", "hits", "misses", "waste", "blocked_minutes_per_day",
+        "runner_minutes_per_day",
+    ];
+    let mut table = Table::new(&columns);
+    let mut arms: Vec<&str> = Vec::new();
+    for row in rows {
+        if !arms.contains(&row.arm.as_str()) {
+            arms.push(&row.arm);
+        }
+    }
+    let of = |arm: &str| rows.iter().filter(|row| row.arm == arm).collect::<Vec<&ResultRow>>();
+    let runs = |rows: &[&ResultRow]| rows.len() as f64 / 4.0;
+    let cost = |rows: &[&ResultRow]| rows.iter().map(|row| row.cost_usd).sum::<f64>() / runs(rows) / days;
+    let reference = of(STATIC_TUNED);
+    for arm in arms {
+        let rows = of(arm);
+        let mean = |value: &dyn Fn(&ResultRow) -> f64| rows.iter().map(|row| value(row)).sum::<f64>() / runs(&rows);
+        let difference = if reference.is_empty() { Cell::Empty } else { Cell::Number(cost(&rows) - cost(&reference), 2) };
+        table.push(vec![
+            Cell::text(arm),
+            Cell::Number(cost(&rows), 2),
+            difference,
+            Cell::Number(mean(&|row| row.needs as f64), 1),
+            Cell::Number(mean(&|row| row.hits as f64), 1),
+            Cell::Number(mean(&|row| row.misses as f64), 1),
+            Cell::Number(mean(&|row| (row.expired + row.withdrawn + row.rolled_back) as f64), 1),
+            Cell::Number(mean(&|row| row.blocked_minutes / days), 1),
+            Cell::Number(mean(&|row| row.runner_minutes / days), 1),
+        ]);
+    }
+    table
+}

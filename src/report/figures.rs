@@ -1,0 +1,85 @@
+//! The figures of the report, as SVG.
+//!
+//! Drawn by plotters; colours that are not data follow the page (`currentColor`), so that
+//! one drawing reads on light and on dark paper. Without the feature `plots` there are
+//! none. Must not compute what it shows: that is in the summary.
+#[cfg(feature = "plots")]
+mod canvas;
+#[cfg(feature = "plots")]
+mod cost;
+#[cfg(feature = "plots")]
+mod learning;
+#[cfg(feature = "plots")]
+mod outcomes;
+#[cfg(feature = "plots")]
+mod timeline;
+
+use super::Report;
+use super::format::escape;
+
+/// Whether this build can draw.
+pub const ENABLED: bool = cfg!(feature = "plots");
+
+/// A drawing with its words.
+pub struct Figure {
+    /// File name without extension, and anchor in the page.
+    pub name: &'static str,
+    /// One line above the drawing.
+    pub title: String,
+    /// What to see, below the drawing.
+    pub caption: String,
+    /// Width and height in CSS pixels.
+    pub size: (u32, u32),
+    /// SVG elements.
+    pub elements: String,
+    /// Coordinates for each CSS pixel.
+    pub units: u32,
+}
+
+/// Draws what the run has data for.
+#[cfg(feature = "plots")]
+pub fn draw(report: &Report) -> Vec<Figure> {
+    [
+        cost::draw(report),
+        outcomes::draw(report),
+        learning::draw(report),
+        timeline::draw(report),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Draws nothing: this build has no plotter.
+#[cfg(not(feature = "plots"))]
+pub fn draw(_: &Report) -> Vec<Figure> {
+    Vec::new()
+}
+
+impl Figure {
+    /// The drawing as part of an HTML page.
+    pub fn inline(&self) -> String {
+        format!("<svg {}>\n{}</svg>\n", self.attributes(), self.elements)
+    }
+
+    /// The drawing as a file of its own, which brings its paper and ink along.
+    pub fn standalone(&self) -> String {
+        let (width, height) = self.size;
+        format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" {}>\n\
+             <style>svg {{ background: #fff; color: #1b1f24 }} \
+             @media (prefers-color-scheme: dark) {{ svg {{ background: #14171a; color: #e4e7ea }} }}\
+             </style>\n{}</svg>\n",
+            self.attributes(),
+            self.elements
+        )
+    }
+
+    fn attributes(&self) -> String {
+        let (width, height) = (self.size.0 * self.units, self.size.1 * self.units);
+        format!(
+            "viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{}\"",
+            escape(&self.title)
+        )
+    }
+}
