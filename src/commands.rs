@@ -1,15 +1,15 @@
 //! The command line: what each subcommand takes, and the table of contents of what
 //! it does.
 mod demo;
+mod eval;
+mod export;
+mod list;
+mod lpt;
+mod replay;
+mod report;
 mod simulate;
 #[cfg(feature = "train")]
 mod train;
-mod eval;
-mod replay;
-mod report;
-mod export;
-mod lpt;
-mod list;
 
 use std::path::PathBuf;
 
@@ -75,7 +75,9 @@ pub struct RunArgs {
 impl RunArgs {
     /// Runs `work` on as many threads as asked for.
     fn on_threads<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads).build()?;
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(self.threads)
+            .build()?;
         pool.install(work)
     }
 }
@@ -115,6 +117,11 @@ fn print_table(table: &Table, output: OutputArgs) -> Result<()> {
 /// The command line as it was given, for manifests.
 fn given() -> String {
     let program = PathBuf::from("prestage");
-    let args = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned());
-    std::iter::once(program.display().to_string()).chain(args).collect::<Vec<String>>().join(" ")
+    let args = std::env::args_os()
+        .skip(1)
+        .map(|arg| arg.to_string_lossy().into_owned());
+    std::iter::once(program.display().to_string())
+        .chain(args)
+        .collect::<Vec<String>>()
+        .join(" ")
 }

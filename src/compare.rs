@@ -32,7 +32,11 @@ pub struct Contestant {
 impl Contestant {
     /// A baseline.
     pub fn baseline(arm: Arm) -> Self {
-        Self { arm, policy: None, train_seed: None }
+        Self {
+            arm,
+            policy: None,
+            train_seed: None,
+        }
     }
 
     /// A policy over the centres it was trained on.
@@ -42,7 +46,11 @@ impl Contestant {
             centers: centers.clone(),
             on_demand: prestage_controller::OnDemand::Template,
         };
-        Self { arm, policy: Some(artifact), train_seed }
+        Self {
+            arm,
+            policy: Some(artifact),
+            train_seed,
+        }
     }
 
     /// Makes whoever turns the knobs.
@@ -56,7 +64,10 @@ impl Contestant {
 
 /// All baselines, given the tuned centres.
 pub fn baselines(tuned: &KnobCenters) -> Vec<Contestant> {
-    BASELINES.iter().map(|baseline| Contestant::baseline(baseline.arm(tuned))).collect()
+    BASELINES
+        .iter()
+        .map(|baseline| Contestant::baseline(baseline.arm(tuned)))
+        .collect()
 }
 
 /// What all arms meet on one seed of a scenario.
@@ -75,9 +86,13 @@ pub fn run_all(
     seeds: &[u64],
     progress: &Progress,
 ) -> Vec<Vec<Episode>> {
-    let jobs: Vec<(usize, usize)> =
-        (0..seeds.len()).flat_map(|s| (0..contestants.len()).map(move |c| (c, s))).collect();
-    let settings: Vec<Setting> = seeds.par_iter().map(|&seed| setting(scenario, seed)).collect();
+    let jobs: Vec<(usize, usize)> = (0..seeds.len())
+        .flat_map(|s| (0..contestants.len()).map(move |c| (c, s)))
+        .collect();
+    let settings: Vec<Setting> = seeds
+        .par_iter()
+        .map(|&seed| setting(scenario, seed))
+        .collect();
     let mut episodes: Vec<(usize, Episode)> = jobs
         .par_iter()
         .map(|&(c, s)| {
@@ -96,7 +111,12 @@ pub fn run_all(
 }
 
 /// The rows of an episode, one a need type.
-pub fn rows(contestant: &Contestant, scenario: &str, seed: u64, episode: &Episode) -> Vec<ResultRow> {
+pub fn rows(
+    contestant: &Contestant,
+    scenario: &str,
+    seed: u64,
+    episode: &Episode,
+) -> Vec<ResultRow> {
     NeedType::ALL
         .iter()
         .map(|&need| {

@@ -46,7 +46,12 @@ pub struct TrainSpec {
 
 impl Default for TrainSpec {
     fn default() -> Self {
-        Self { seeds: 3, n_envs: 8, checkpoint_every: 5, ppo: toml::Table::new() }
+        Self {
+            seeds: 3,
+            n_envs: 8,
+            checkpoint_every: 5,
+            ppo: toml::Table::new(),
+        }
     }
 }
 
@@ -62,7 +67,10 @@ pub struct EvalSpec {
 
 impl Default for EvalSpec {
     fn default() -> Self {
-        Self { scenarios: 20, validation: 8 }
+        Self {
+            scenarios: 20,
+            validation: 8,
+        }
     }
 }
 
@@ -71,7 +79,9 @@ impl RunConfig {
     /// the budgets, all others to the scenario.
     pub fn resolve(source: &str, seed: u64, overrides: &[String], base: Budgets) -> Result<Self> {
         let is_budget = |text: &&String| {
-            ["tune.", "train.", "eval."].iter().any(|prefix| text.trim_start().starts_with(prefix))
+            ["tune.", "train.", "eval."]
+                .iter()
+                .any(|prefix| text.trim_start().starts_with(prefix))
         };
         let (budgets, rest): (Vec<&String>, Vec<&String>) = overrides.iter().partition(is_budget);
         let rest: Vec<String> = rest.into_iter().cloned().collect();
@@ -82,7 +92,10 @@ impl RunConfig {
             tune: budgets.tune,
             train: budgets.train,
             eval: budgets.eval,
-            scenario: ScenarioSpec { prices: Some(scenario.prices().clone()), ..scenario.spec().clone() },
+            scenario: ScenarioSpec {
+                prices: Some(scenario.prices().clone()),
+                ..scenario.spec().clone()
+            },
         };
         config.validate()?;
         Ok(config)
@@ -92,9 +105,14 @@ impl RunConfig {
     pub fn read(run: &Path) -> Result<Self> {
         let path = run.join(CONFIG);
         let text = std::fs::read_to_string(&path).with_context(|| {
-            format!("`{}` is no run folder: cannot read `{}`", run.display(), path.display())
+            format!(
+                "`{}` is no run folder: cannot read `{}`",
+                run.display(),
+                path.display()
+            )
         })?;
-        let config: Self = toml::from_str(&text).with_context(|| format!("`{}`", path.display()))?;
+        let config: Self =
+            toml::from_str(&text).with_context(|| format!("`{}`", path.display()))?;
         config.validate()?;
         Ok(config)
     }
@@ -132,7 +150,10 @@ impl RunConfig {
             ("eval.scenarios", u64::from(self.eval.scenarios)),
             ("eval.validation", u64::from(self.eval.validation)),
         ];
-        match counts.iter().find(|(_, count)| !(1..=100_000).contains(count)) {
+        match counts
+            .iter()
+            .find(|(_, count)| !(1..=100_000).contains(count))
+        {
             Some((key, count)) => bail!("`{key}` is {count} (allowed: 1 to 100000)"),
             None => Ok(()),
         }
@@ -154,38 +175,88 @@ pub struct Budgets {
 impl Budgets {
     /// Small enough for the tour: about a minute on two cores.
     pub fn demo() -> Self {
-        let ppo = [("total_steps", 120_000.into()), ("n_steps", 84.into()), ("batch_size", 504.into())];
+        let ppo: [(&str, toml::Value); 5] = [
+            ("total_steps", 400_000.into()),
+            ("n_steps", 84.into()),
+            ("batch_size", 504.into()),
+            ("learning_rate", 1e-3.into()),
+            ("neutral_logit", 1.0.into()),
+        ];
         Self {
-            tune: TuneSpec { candidates: 40, seeds: 3, finalists: 5, fresh_seeds: 6 },
+            tune: TuneSpec {
+                candidates: 40,
+                seeds: 3,
+                finalists: 5,
+                fresh_seeds: 6,
+            },
             train: TrainSpec {
                 seeds: 2,
-                n_envs: 6,
+                n_envs: 8,
                 checkpoint_every: 5,
-                ppo: ppo.into_iter().map(|(key, value): (&str, toml::Value)| (key.to_owned(), value)).collect(),
+                ppo: ppo
+                    .into_iter()
+                    .map(|(key, value)| (key.to_owned(), value))
+                    .collect(),
             },
-            eval: EvalSpec { scenarios: 12, validation: 4 },
+            eval: EvalSpec {
+                scenarios: 16,
+                validation: 6,
+            },
         }
     }
 
     fn overridden(self, overrides: &[&String]) -> Result<Self> {
         let mut table = toml::Table::try_from(&self).expect("budgets are plain values");
         for text in overrides {
-            let problem = || format!("--set `{text}`: a budget is written --set train.seeds=3");
-            let (key, value) = text.split_once('=').with_context(problem)?;
-            let parsed: toml::Table = format!("v = {value}").parse().with_context(problem)?;
-            let value = parsed.get("v").cloned().with_context(problem)?;
-            let mut path: Vec<&str> = key.trim().split('.').collect();
-            let last = path.pop().with_context(problem)?;
-            let mut place = &mut table;
-            for part in path {
-                place = place
-                    .get_mut(part)
-                    .and_then(toml::Value::as_table_mut)
-                    .with_context(|| format!("--set `{text}`: there is no section `{part}`"))?;
-            }
-            place.insert(last.to_owned(), value);
+            set(&mut table, text)?;
+            // Checked one by one, so that the message names the one that does not fit.
+            let _: Self = table
+                .clone()
+                .try_into()
+                .with_context(|| format!("--set `{text}`"))?;
         }
-        let given: Vec<&str> = overrides.iter().map(|text| text.as_str()).collect();
-        table.try_into().with_context(|| format!("--set `{}`", given.join(" ")))
+        table.try_into().context("--set")
     }
+}
+
+/// Replaces one value; only the algorithm's own section may get a key it lacks.
+fn set(table: &mut toml::Table, text: &str) -> Result<()> {
+    const HINT: &str = "hint: a budget is written --set train.seeds=3";
+    let (key, value) = text
+        .split_once('=')
+        .with_context(|| format!("--set `{text}`: has no `=`\n\n{HINT}"))?;
+    let value = format!("v = {}", value.trim())
+        .parse::<toml::Table>()
+        .ok()
+        .and_then(|mut table| table.remove("v"))
+        .unwrap_or_else(|| toml::Value::String(value.trim().to_owned()));
+    let key = key.trim();
+    let mut place = table;
+    let parts: Vec<&str> = key.split('.').collect();
+    for (depth, part) in parts.iter().enumerate() {
+        let known: Vec<String> = place.keys().cloned().collect();
+        let section = parts[..depth].join(".");
+        if section == "train.ppo" && depth + 1 == parts.len() {
+            place.insert((*part).to_owned(), value);
+            return Ok(());
+        }
+        let Some(found) = place.get_mut(*part) else {
+            let hint = match prestage_world::nearest(part, &known) {
+                Some(near) => format!("did you mean `{section}.{near}`?"),
+                None => format!("known in `{section}`: {}", known.join(", ")),
+            };
+            bail!("--set `{text}`: there is no key `{key}`\n\nhint: {hint}");
+        };
+        if depth + 1 == parts.len() {
+            *found = value;
+            return Ok(());
+        }
+        place = found.as_table_mut().with_context(|| {
+            format!(
+                "--set `{text}`: `{}` is a value, not a section\n\n{HINT}",
+                parts[..=depth].join(".")
+            )
+        })?;
+    }
+    Ok(())
 }

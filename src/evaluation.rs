@@ -52,7 +52,11 @@ pub struct Bounds {
 
 impl From<Interval> for Bounds {
     fn from(interval: Interval) -> Self {
-        Self { mean: interval.estimate, low: interval.lower, high: interval.upper }
+        Self {
+            mean: interval.estimate,
+            low: interval.lower,
+            high: interval.upper,
+        }
     }
 }
 
@@ -83,7 +87,8 @@ pub fn static_policy(run: &Path, config: &RunConfig) -> Result<Tuned> {
 /// The static policy of a run.
 pub fn read_tuned(run: &Path) -> Result<Tuned> {
     let path = run.join(TUNED);
-    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("cannot read `{}`", path.display()))?;
     serde_json::from_str(&text).with_context(|| format!("`{}`", path.display()))
 }
 
@@ -111,11 +116,12 @@ pub fn evaluate(run: &Path, config: &RunConfig, command: &str) -> Result<Evaluat
     let tuned = read_tuned(run)?;
     let policies = trained(run, config)?;
     let mut contestants = baselines(&tuned.centers);
-    contestants.extend(
-        policies.iter().map(|(seed, artifact)| Contestant::policy(Arc::clone(artifact), &tuned.centers, Some(*seed))),
-    );
-    let seeds: Vec<u64> =
-        (0..u64::from(config.eval.scenarios)).map(|i| SeedSet::Test.seed(config.seed, i)).collect();
+    contestants.extend(policies.iter().map(|(seed, artifact)| {
+        Contestant::policy(Arc::clone(artifact), &tuned.centers, Some(*seed))
+    }));
+    let seeds: Vec<u64> = (0..u64::from(config.eval.scenarios))
+        .map(|i| SeedSet::Test.seed(config.seed, i))
+        .collect();
     let progress = Progress::new("evaluate", (contestants.len() * seeds.len()) as u64);
     let episodes = run_all(&scenario, &contestants, &seeds, &progress);
 
@@ -129,17 +135,32 @@ pub fn evaluate(run: &Path, config: &RunConfig, command: &str) -> Result<Evaluat
     let days = f64::from(config.scenario.days);
     let verdict = verdict(&all, days, config.seed);
     run_folder::write_results(run, &all)?;
-    run_folder::write_timeline(run, &timeline(&scenario, contestants.last().context("there are arms")?, seeds[0])?)?;
+    run_folder::write_timeline(
+        run,
+        &timeline(
+            &scenario,
+            contestants.last().context("there are arms")?,
+            seeds[0],
+        )?,
+    )?;
     run_folder::write_manifest(run, &manifest(run, config, &contestants, command))?;
     Ok(Evaluated { rows: all, verdict })
 }
 
 /// The comparison of the learnt policy with the static one, from `results.csv`.
 pub fn verdict_of(run: &Path, config: &RunConfig) -> Result<Verdict> {
-    let rows = run_folder::read_results(run)
-        .with_context(|| format!("`{}` is not evaluated yet: run `prestage eval` on it", run.display()))?;
-    verdict(&rows, f64::from(config.scenario.days), config.seed)
-        .with_context(|| format!("`{}` compares no learnt policy with `{STATIC_TUNED}`", run.display()))
+    let rows = run_folder::read_results(run).with_context(|| {
+        format!(
+            "`{}` is not evaluated yet: run `prestage eval` on it",
+            run.display()
+        )
+    })?;
+    verdict(&rows, f64::from(config.scenario.days), config.seed).with_context(|| {
+        format!(
+            "`{}` compares no learnt policy with `{STATIC_TUNED}`",
+            run.display()
+        )
+    })
 }
 
 /// The training seed whose policy costs least on the validation seeds.
@@ -149,14 +170,20 @@ pub fn choose(run: &Path, config: &RunConfig) -> Result<u64> {
     let policies = trained(run, config)?;
     let contestants: Vec<Contestant> = policies
         .iter()
-        .map(|(seed, artifact)| Contestant::policy(Arc::clone(artifact), &tuned.centers, Some(*seed)))
+        .map(|(seed, artifact)| {
+            Contestant::policy(Arc::clone(artifact), &tuned.centers, Some(*seed))
+        })
         .collect();
-    let seeds: Vec<u64> =
-        (0..u64::from(config.eval.validation)).map(|i| SeedSet::Validation.seed(config.seed, i)).collect();
+    let seeds: Vec<u64> = (0..u64::from(config.eval.validation))
+        .map(|i| SeedSet::Validation.seed(config.seed, i))
+        .collect();
     let progress = Progress::new("validate", (contestants.len() * seeds.len()) as u64);
     let episodes = run_all(&scenario, &contestants, &seeds, &progress);
     let cost = |episodes: &[Episode]| episodes.iter().map(Episode::cost_usd).sum::<f64>();
-    let best = episodes.iter().enumerate().min_by(|a, b| cost(a.1).total_cmp(&cost(b.1)));
+    let best = episodes
+        .iter()
+        .enumerate()
+        .min_by(|a, b| cost(a.1).total_cmp(&cost(b.1)));
     let (index, _) = best.context("a run has at least one training seed")?;
     Ok(policies[index].0)
 }
@@ -206,14 +233,26 @@ fn timeline(
     let mut world = setting.world(&contestant.arm);
     let mut timeline = Timeline::new(week(&setting));
     let mut policy = contestant.knob_turner();
-    run_episode(&setting, &contestant.arm, policy.as_mut(), &mut world, &mut |moment| timeline.watch(&moment))?;
+    run_episode(
+        &setting,
+        &contestant.arm,
+        policy.as_mut(),
+        &mut world,
+        &mut |moment| timeline.watch(&moment),
+    )?;
     Ok(timeline.into_rows())
 }
 
 fn manifest(run: &Path, config: &RunConfig, contestants: &[Contestant], command: &str) -> Manifest {
-    let mut arms: Vec<String> = contestants.iter().map(|contestant| contestant.arm.name.clone()).collect();
+    let mut arms: Vec<String> = contestants
+        .iter()
+        .map(|contestant| contestant.arm.name.clone())
+        .collect();
     arms.dedup();
-    let name = run.file_name().map_or_else(|| "run".to_owned(), |name| name.to_string_lossy().into_owned());
+    let name = run.file_name().map_or_else(
+        || "run".to_owned(),
+        |name| name.to_string_lossy().into_owned(),
+    );
     Manifest {
         format_version: run_folder::FORMAT_VERSION,
         name,
@@ -230,15 +269,22 @@ fn manifest(run: &Path, config: &RunConfig, contestants: &[Contestant], command:
     }
 }
 
-/// The git revision that was built, if the build knew it.
+/// The git revision that was built; `unknown` outside a clone.
 pub fn revision() -> &'static str {
-    option_env!("PRESTAGE_GIT_REVISION").unwrap_or("unknown")
+    env!("PRESTAGE_GIT_REVISION")
 }
 
 /// One line an arm, over all seeds and need types; `days` are those of one row.
 pub fn table(rows: &[ResultRow], days: f64) -> Table {
     let columns = [
-        "arm", "usd_per_day", "vs_static_usd_per_day", "needs", "hits", "misses", "waste", "blocked_minutes_per_day",
+        "arm",
+        "usd_per_day",
+        "vs_static_usd_per_day",
+        "needs",
+        "hits",
+        "misses",
+        "waste",
+        "blocked_minutes_per_day",
         "runner_minutes_per_day",
     ];
     let mut table = Table::new(&columns);
@@ -248,14 +294,25 @@ pub fn table(rows: &[ResultRow], days: f64) -> Table {
             arms.push(&row.arm);
         }
     }
-    let of = |arm: &str| rows.iter().filter(|row| row.arm == arm).collect::<Vec<&ResultRow>>();
+    let of = |arm: &str| {
+        rows.iter()
+            .filter(|row| row.arm == arm)
+            .collect::<Vec<&ResultRow>>()
+    };
     let runs = |rows: &[&ResultRow]| rows.len() as f64 / 4.0;
-    let cost = |rows: &[&ResultRow]| rows.iter().map(|row| row.cost_usd).sum::<f64>() / runs(rows) / days;
+    let cost =
+        |rows: &[&ResultRow]| rows.iter().map(|row| row.cost_usd).sum::<f64>() / runs(rows) / days;
     let reference = of(STATIC_TUNED);
     for arm in arms {
         let rows = of(arm);
-        let mean = |value: &dyn Fn(&ResultRow) -> f64| rows.iter().map(|row| value(row)).sum::<f64>() / runs(&rows);
-        let difference = if reference.is_empty() { Cell::Empty } else { Cell::Number(cost(&rows) - cost(&reference), 2) };
+        let mean = |value: &dyn Fn(&ResultRow) -> f64| {
+            rows.iter().map(|row| value(row)).sum::<f64>() / runs(&rows)
+        };
+        let difference = if reference.is_empty() {
+            Cell::Empty
+        } else {
+            Cell::Number(cost(&rows) - cost(&reference), 2)
+        };
         table.push(vec![
             Cell::text(arm),
             Cell::Number(cost(&rows), 2),
@@ -263,7 +320,10 @@ pub fn table(rows: &[ResultRow], days: f64) -> Table {
             Cell::Number(mean(&|row| row.needs as f64), 1),
             Cell::Number(mean(&|row| row.hits as f64), 1),
             Cell::Number(mean(&|row| row.misses as f64), 1),
-            Cell::Number(mean(&|row| (row.expired + row.withdrawn + row.rolled_back) as f64), 1),
+            Cell::Number(
+                mean(&|row| (row.expired + row.withdrawn + row.rolled_back) as f64),
+                1,
+            ),
             Cell::Number(mean(&|row| row.blocked_minutes / days), 1),
             Cell::Number(mean(&|row| row.runner_minutes / days), 1),
         ]);

@@ -1,5 +1,6 @@
 //! Whose fault an error is, and the exit code that says so.
 use std::io::ErrorKind;
+use std::path::PathBuf;
 
 /// Exit codes: 0 done, 1 gate failed, 2 usage or input, 3 outside world, 101 a bug.
 pub const GATE_FAILED: u8 = 1;
@@ -13,6 +14,18 @@ pub const OUTSIDE: u8 = 3;
 #[error("{0}")]
 pub struct GateFailed(pub String);
 
+/// An output that cannot be made: whatever the system says, it is not the input.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} `{}`", path.display())]
+pub struct Unwritable {
+    /// What was tried.
+    pub action: &'static str,
+    /// The file or folder.
+    pub path: PathBuf,
+    /// The system's answer.
+    pub source: std::io::Error,
+}
+
 /// The exit code for an error, judged by what stands in its chain.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
     error.chain().find_map(code_of).unwrap_or(INPUT)
@@ -22,15 +35,24 @@ fn code_of(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if cause.is::<GateFailed>() {
         return Some(GATE_FAILED);
     }
+    if cause.is::<Unwritable>() {
+        return Some(OUTSIDE);
+    }
     if let Some(error) = cause.downcast_ref::<prestage_telemetry::history::Error>() {
         return Some(code(error.is_environment()));
     }
-    if let Some(error) = cause.downcast_ref::<prestage_lpt::Error>() {
+    let boxed = cause
+        .downcast_ref::<Box<prestage_lpt::Error>>()
+        .map(AsRef::as_ref);
+    if let Some(error) = cause.downcast_ref::<prestage_lpt::Error>().or(boxed) {
         return Some(code(error.is_environment()));
     }
     // A path that is not there was mistyped; a path that refuses is the world's fault.
     let io = cause.downcast_ref::<std::io::Error>()?;
-    Some(code(!matches!(io.kind(), ErrorKind::NotFound | ErrorKind::InvalidData)))
+    Some(code(!matches!(
+        io.kind(),
+        ErrorKind::NotFound | ErrorKind::InvalidData
+    )))
 }
 
 fn code(is_environment: bool) -> u8 {
@@ -71,9 +93,14 @@ mod tests {
     fn hints_come_last_and_codes_follow_the_cause() {
         let inner = anyhow::anyhow!("`a.toml`: no such key\n\nhint: did you mean `days`?");
         let error = inner.context("cannot simulate");
-        assert_eq!(message(&error), "cannot simulate: `a.toml`: no such key\n\nhint: did you mean `days`?");
+        assert_eq!(
+            message(&error),
+            "cannot simulate: `a.toml`: no such key\n\nhint: did you mean `days`?"
+        );
         assert_eq!(exit_code(&error), INPUT);
-        let missing = std::fs::read("/nonexistent/file").context("x").expect_err("is not there");
+        let missing = std::fs::read("/nonexistent/file")
+            .context("x")
+            .expect_err("is not there");
         assert_eq!(exit_code(&missing), INPUT);
         let refused = std::io::Error::from(ErrorKind::PermissionDenied);
         assert_eq!(exit_code(&anyhow::Error::from(refused)), OUTSIDE);

@@ -6,19 +6,19 @@
 //! of pipelines behind the controller's host port. What it must never know: the
 //! inner workings of the algorithms.
 pub mod commands;
-pub mod scenarios;
-pub mod config;
-pub mod run_folder;
-pub mod statistics;
 pub mod compare;
-pub mod tune;
+pub mod config;
+pub mod evaluation;
+pub mod fault;
+pub mod output;
+pub mod pipelines;
+pub mod progress;
+pub mod replaying;
+pub mod report;
+pub mod run_folder;
+pub mod scenarios;
+pub mod statistics;
+pub mod timeline;
 #[cfg(feature = "train")]
 pub mod training;
-pub mod evaluation;
-pub mod replaying;
-pub mod pipelines;
-pub mod timeline;
-pub mod report;
-pub mod output;
-pub mod progress;
-pub mod fault;
+pub mod tune;

@@ -38,7 +38,10 @@ pub enum Cell {
 impl Table {
     /// A table without rows.
     pub fn new(columns: &[&'static str]) -> Self {
-        Self { columns: columns.to_vec(), rows: Vec::new() }
+        Self {
+            columns: columns.to_vec(),
+            rows: Vec::new(),
+        }
     }
 
     /// Adds a row.
@@ -59,7 +62,11 @@ impl Table {
     /// The rows as an array of objects.
     pub fn json(&self) -> Value {
         let object = |row: &Vec<Cell>| {
-            let pairs = self.columns.iter().zip(row).map(|(name, cell)| ((*name).to_owned(), cell.json()));
+            let pairs = self
+                .columns
+                .iter()
+                .zip(row)
+                .map(|(name, cell)| ((*name).to_owned(), cell.json()));
             Value::Object(pairs.collect::<Map<String, Value>>())
         };
         Value::Array(self.rows.iter().map(object).collect())
@@ -75,19 +82,35 @@ impl Table {
     }
 
     fn aligned(&self) -> String {
-        let shown: Vec<Vec<String>> = self.rows.iter().map(|row| row.iter().map(Cell::shown).collect()).collect();
+        let shown: Vec<Vec<String>> = self
+            .rows
+            .iter()
+            .map(|row| row.iter().map(Cell::shown).collect())
+            .collect();
         let width = |i: usize| {
-            let cells = shown.iter().map(|row| row[i].chars().count()).max().unwrap_or(0);
+            let cells = shown
+                .iter()
+                .map(|row| row[i].chars().count())
+                .max()
+                .unwrap_or(0);
             cells.max(self.columns[i].chars().count())
         };
         let widths: Vec<usize> = (0..self.columns.len()).map(width).collect();
         let mut text = String::new();
         let header: Vec<String> = self.columns.iter().map(|&name| name.to_owned()).collect();
-        for (row, cells) in std::iter::once((None, &header)).chain(shown.iter().enumerate().map(|(i, row)| (Some(i), row))) {
+        for (row, cells) in std::iter::once((None, &header))
+            .chain(shown.iter().enumerate().map(|(i, row)| (Some(i), row)))
+        {
             let line: Vec<String> = cells
                 .iter()
                 .enumerate()
-                .map(|(i, cell)| if self.is_text(i, row) { format!("{cell:<0$}", widths[i]) } else { format!("{cell:>0$}", widths[i]) })
+                .map(|(i, cell)| {
+                    if self.is_text(i, row) {
+                        format!("{cell:<0$}", widths[i])
+                    } else {
+                        format!("{cell:>0$}", widths[i])
+                    }
+                })
                 .collect();
             text.push_str(line.join("  ").trim_end());
             text.push('\n');
@@ -152,7 +175,10 @@ mod tests {
             table.render(Format::Table).unwrap(),
             "arm          cost_usd\nalways            1.2\nnever, ever      10.0\n"
         );
-        assert_eq!(table.render(Format::Csv).unwrap(), "arm,cost_usd\nalways,1.25\n\"never, ever\",10\n");
+        assert_eq!(
+            table.render(Format::Csv).unwrap(),
+            "arm,cost_usd\nalways,1.25\n\"never, ever\",10\n"
+        );
         assert_eq!(table.json()[1]["cost_usd"], 10.0);
     }
 }

@@ -12,9 +12,9 @@ use prestage_controller::{
     StageRequest, StageState, StageStatus,
 };
 use prestage_lpt::{
-    Error, GitStore, Instance, MemoryStore, NeedOrigin, PipelineRepository, PredictedNeed, Provenance,
-    Quantile, RetireReason, RollbackTo, StageDefinition, StageKey, Store, TemplateSet, generate_stage_definition,
-    resolve,
+    Error, GitStore, Instance, MemoryStore, NeedOrigin, PipelineRepository, PredictedNeed,
+    Provenance, Quantile, RetireReason, RollbackTo, StageDefinition, StageKey, Store, TemplateSet,
+    generate_stage_definition, resolve,
 };
 use prestage_telemetry::{Span, Timestamp};
 use prestage_world::{StageEvent, StageEventKind};
@@ -65,7 +65,12 @@ struct NewStage {
 impl Pipelines {
     /// Opens the bare repository at `path`, which is made if it is not there, and
     /// writes the definition of every service.
-    pub fn open(path: &Path, cells: &[CellSpec], decider: Decider, now: Timestamp) -> Result<Self, Error> {
+    pub fn open(
+        path: &Path,
+        cells: &[CellSpec],
+        decider: Decider,
+        now: Timestamp,
+    ) -> Result<Self, Error> {
         Self::over(Box::new(GitStore::open(path)?), cells, decider, now)
     }
 
@@ -74,7 +79,12 @@ impl Pipelines {
         Self::over(Box::new(MemoryStore::new()), cells, decider, now)
     }
 
-    fn over(store: Box<dyn Store>, cells: &[CellSpec], decider: Decider, now: Timestamp) -> Result<Self, Error> {
+    fn over(
+        store: Box<dyn Store>,
+        cells: &[CellSpec],
+        decider: Decider,
+        now: Timestamp,
+    ) -> Result<Self, Error> {
         let mut repository = PipelineRepository::open(store)?;
         let templates = TemplateSet::builtin();
         let labels = labels(cells);
@@ -115,7 +125,9 @@ impl Pipelines {
     pub fn follow(&mut self, event: &StageEvent) -> Result<(), HostError> {
         let at = Timestamp(event.at.as_micros());
         match &event.kind {
-            StageEventKind::Proposed(request) | StageEventKind::Resized(request) => self.predicted(request),
+            StageEventKind::Proposed(request) | StageEventKind::Resized(request) => {
+                self.predicted(request)
+            }
             StageEventKind::Requested { magnitude } => self.request(event.cell, *magnitude, at),
             StageEventKind::Activated => self.activate(event.cell, at),
             StageEventKind::RolledBack => self.roll_back(event.cell, at),
@@ -128,7 +140,8 @@ impl Pipelines {
     pub fn finish(&mut self, at: Timestamp) -> Result<(), HostError> {
         for index in 0..self.cells.len() {
             let cell = CellId(index as u32);
-            self.clear(cell, at).map_err(|source| self.failed(cell, source))?;
+            self.clear(cell, at)
+                .map_err(|source| self.failed(cell, source))?;
         }
         Ok(())
     }
@@ -140,10 +153,15 @@ impl Pipelines {
     fn put(&mut self, cell: CellId, new: NewStage) -> Result<(), Error> {
         self.clear(cell, new.times.at)?;
         let label = &self.labels[cell.index()];
-        self.repository.propose(label, &new.stage, &new.provenance, new.times.at.seconds())?;
+        self.repository
+            .propose(label, &new.stage, &new.provenance, new.times.at.seconds())?;
         self.stage_commits += 1;
-        self.live[cell.index()] =
-            Some(LiveStage { key: new.stage.key, magnitude: new.magnitude, times: new.times, active: false });
+        self.live[cell.index()] = Some(LiveStage {
+            key: new.stage.key,
+            magnitude: new.magnitude,
+            times: new.times,
+            active: false,
+        });
         Ok(())
     }
 
@@ -155,9 +173,23 @@ impl Pipelines {
             ..self.need(cell, magnitude, at)
         };
         let stage = self.stage_of(&need)?;
-        let provenance = Provenance { arm: self.decider.arm.clone(), ..Provenance::of(&stage, NeedOrigin::Requested, at.seconds()) };
-        let times = LiveTimes { at, expires_at: Timestamp::MAX };
-        self.put(cell, NewStage { stage, provenance, magnitude, times })
+        let provenance = Provenance {
+            arm: self.decider.arm.clone(),
+            ..Provenance::of(&stage, NeedOrigin::Requested, at.seconds())
+        };
+        let times = LiveTimes {
+            at,
+            expires_at: Timestamp::MAX,
+        };
+        self.put(
+            cell,
+            NewStage {
+                stage,
+                provenance,
+                magnitude,
+                times,
+            },
+        )
     }
 
     fn need(&self, cell: CellId, magnitude: u32, at: Timestamp) -> PredictedNeed {
@@ -179,28 +211,50 @@ impl Pipelines {
     }
 
     fn predicted(&mut self, request: &StageRequest) -> Result<(), Error> {
-        let stage = self.stage_of(&self.need(request.cell, request.magnitude, request.requested_at))?;
+        let stage =
+            self.stage_of(&self.need(request.cell, request.magnitude, request.requested_at))?;
         let provenance = self.provenance(&stage, request);
-        let times = LiveTimes { at: request.requested_at, expires_at: request.requested_at + request.ttl };
-        self.put(request.cell, NewStage { stage, provenance, magnitude: request.magnitude, times })
+        let times = LiveTimes {
+            at: request.requested_at,
+            expires_at: request.requested_at + request.ttl,
+        };
+        self.put(
+            request.cell,
+            NewStage {
+                stage,
+                provenance,
+                magnitude: request.magnitude,
+                times,
+            },
+        )
     }
 
     fn provenance(&self, stage: &StageDefinition, request: &StageRequest) -> Provenance {
         let at = request.requested_at.seconds();
-        let model = prestage_forecast::entry(request.need.as_str()).map(|entry| entry.name.to_owned());
+        let model =
+            prestage_forecast::entry(request.need.as_str()).map(|entry| entry.name.to_owned());
         let size = f64::from(request.magnitude);
         Provenance {
             probability: Some(request.probability),
             threshold: Some(request.threshold),
             quantiles: match request.magnitude {
                 0 => Vec::new(),
-                _ => vec![Quantile { level: request.knobs.quantile, value: size }],
+                _ => vec![Quantile {
+                    level: request.knobs.quantile,
+                    value: size,
+                }],
             },
-            knobs: KNOBS.iter().map(|&knob| (knob.name().to_owned(), knob_value(knob, &request.knobs))).collect(),
+            knobs: KNOBS
+                .iter()
+                .map(|&knob| (knob.name().to_owned(), knob_value(knob, &request.knobs)))
+                .collect(),
             arm: self.decider.arm.clone(),
             policy_hash: self.decider.policy.clone(),
             models: model.into_iter().collect(),
-            telemetry_window: Some((self.cells[request.cell.index()].opens_at.seconds().min(at), at)),
+            telemetry_window: Some((
+                self.cells[request.cell.index()].opens_at.seconds().min(at),
+                at,
+            )),
             ..Provenance::of(stage, NeedOrigin::Predicted, at)
         }
     }
@@ -219,7 +273,8 @@ impl Pipelines {
     fn roll_back(&mut self, cell: CellId, at: Timestamp) -> Result<(), Error> {
         self.activate(cell, at)?;
         let label = self.labels[cell.index()].clone();
-        self.repository.rollback(&label, &RollbackTo::OneStepBack, at.seconds())?;
+        self.repository
+            .rollback(&label, &RollbackTo::OneStepBack, at.seconds())?;
         self.stage_commits += 1;
         self.retire(cell, RetireReason::Rejected, at)
     }
@@ -234,12 +289,25 @@ impl Pipelines {
 
     /// Makes room for another stage: one that served has run by now.
     fn clear(&mut self, cell: CellId, at: Timestamp) -> Result<(), Error> {
-        let served = self.live[cell.index()].as_ref().is_some_and(|live| live.active);
-        self.retire(cell, if served { RetireReason::UsedUp } else { RetireReason::Withdrawn }, at)
+        let served = self.live[cell.index()]
+            .as_ref()
+            .is_some_and(|live| live.active);
+        self.retire(
+            cell,
+            if served {
+                RetireReason::UsedUp
+            } else {
+                RetireReason::Withdrawn
+            },
+            at,
+        )
     }
 
     fn failed(&self, cell: CellId, source: Error) -> HostError {
-        HostError::Pipeline { service: self.cells[cell.index()].service_name.clone(), source }
+        HostError::Pipeline {
+            service: self.cells[cell.index()].service_name.clone(),
+            source: Box::new(source),
+        }
     }
 
     /// The stage of a cell that is staged and has not been used.
@@ -256,11 +324,16 @@ fn labels(cells: &[CellSpec]) -> Vec<String> {
         by_name.entry(&cell.service_name).or_insert_with(|| {
             let label = label(&cell.service_name);
             let numbered = (2..).map(|i| format!("{label}-{i}"));
-            let free = std::iter::once(label.clone()).chain(numbered).find(|label| taken.insert(label.clone()));
+            let free = std::iter::once(label.clone())
+                .chain(numbered)
+                .find(|label| taken.insert(label.clone()));
             free.expect("there are more numbers than services")
         });
     }
-    cells.iter().map(|cell| by_name[cell.service_name.as_str()].clone()).collect()
+    cells
+        .iter()
+        .map(|cell| by_name[cell.service_name.as_str()].clone())
+        .collect()
 }
 
 /// Lower-case letters, digits and single hyphens, at most 40.
@@ -324,28 +397,50 @@ impl PipelineHost for Pipelines {
 
     fn propose(&mut self, request: &StageRequest) -> Result<(), HostError> {
         if self.stage(request.cell).is_some() {
-            return Err(HostError::Contract { cell: request.cell.0, problem: "already has a stage under way" });
+            return Err(HostError::Contract {
+                cell: request.cell.0,
+                problem: "already has a stage under way",
+            });
         }
-        self.predicted(request).map_err(|source| self.failed(request.cell, source))?;
+        self.predicted(request)
+            .map_err(|source| self.failed(request.cell, source))?;
         let at = request.requested_at;
-        self.outcomes.push(Outcome::Ready { cell: request.cell, at, lead: Span(0), predicted: true });
+        self.outcomes.push(Outcome::Ready {
+            cell: request.cell,
+            at,
+            lead: Span(0),
+            predicted: true,
+        });
         Ok(())
     }
 
     fn refresh(&mut self, request: &StageRequest) -> Result<(), HostError> {
         if self.stage(request.cell).is_none() {
-            return Err(HostError::Contract { cell: request.cell.0, problem: "has no stage to refresh" });
+            return Err(HostError::Contract {
+                cell: request.cell.0,
+                problem: "has no stage to refresh",
+            });
         }
-        self.predicted(request).map_err(|source| self.failed(request.cell, source))
+        self.predicted(request)
+            .map_err(|source| self.failed(request.cell, source))
     }
 
     fn withdraw(&mut self, cell: CellId, at: Timestamp) -> Result<(), HostError> {
         let Some(live) = self.waiting(cell) else {
-            return Err(HostError::Contract { cell: cell.0, problem: "has no stage to withdraw" });
+            return Err(HostError::Contract {
+                cell: cell.0,
+                problem: "has no stage to withdraw",
+            });
         };
         let idle = at - live.times.at;
-        self.retire(cell, RetireReason::Withdrawn, at).map_err(|source| self.failed(cell, source))?;
-        self.outcomes.push(Outcome::Ended { cell, at, end: StageEnd::Withdrawn, idle });
+        self.retire(cell, RetireReason::Withdrawn, at)
+            .map_err(|source| self.failed(cell, source))?;
+        self.outcomes.push(Outcome::Ended {
+            cell,
+            at,
+            end: StageEnd::Withdrawn,
+            idle,
+        });
         Ok(())
     }
 

@@ -23,7 +23,12 @@ impl Progress {
             bar.set_message(what.to_owned());
             bar
         });
-        Self { bar, what: what.to_owned(), total, done: 0.into() }
+        Self {
+            bar,
+            what: what.to_owned(),
+            total,
+            done: 0.into(),
+        }
     }
 
     /// One more step is done.
@@ -42,8 +47,13 @@ impl Progress {
                 }
             }
             // Elsewhere at most five lines a job: logs are read by people too.
-            None if done == self.total || done % (self.total / 4).max(1) == 0 => {
-                eprintln!("{}: {done}/{} {note}", self.what, self.total);
+            None if done == self.total || done.is_multiple_of((self.total / 4).max(1)) => {
+                let note = if note.is_empty() {
+                    String::new()
+                } else {
+                    format!(", {note}")
+                };
+                eprintln!("{}: {done}/{}{note}", self.what, self.total);
             }
             None => {}
         }

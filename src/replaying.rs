@@ -181,9 +181,14 @@ pub struct Prepared {
 }
 
 /// Reads a history and makes it ready.
-pub fn prepare(directory: &Path, scenario: &Scenario, options: ReplayOptions, seed: u64) -> Result<Prepared> {
-    let history =
-        History::read(directory).with_context(|| format!("cannot replay `{}`", directory.display()))?;
+pub fn prepare(
+    directory: &Path,
+    scenario: &Scenario,
+    options: ReplayOptions,
+    seed: u64,
+) -> Result<Prepared> {
+    let history = History::read(directory)
+        .with_context(|| format!("cannot replay `{}`", directory.display()))?;
     let (record, unused) = from_history(&history, scenario, options)?;
     let setting = Setting {
         record: Arc::new(record),
@@ -212,7 +217,12 @@ pub struct Replayed {
 }
 
 /// Runs all contestants; the stages of the first go to `target`.
-pub fn replay(setting: &Setting, contestants: &[Contestant], target: &Target, progress: &Progress) -> Result<Replayed> {
+pub fn replay(
+    setting: &Setting,
+    contestants: &[Contestant],
+    target: &Target,
+    progress: &Progress,
+) -> Result<Replayed> {
     let (first, rest) = contestants.split_first().context("a replay needs an arm")?;
     let (committed, others) = rayon::join(
         || {
@@ -236,9 +246,16 @@ pub fn replay(setting: &Setting, contestants: &[Contestant], target: &Target, pr
         history: setting.record.name.clone(),
         days: setting.record.days(),
         commits,
-        arms: episodes.iter().map(|episode| arm_result(episode, &episodes[0])).collect(),
+        arms: episodes
+            .iter()
+            .map(|episode| arm_result(episode, &episodes[0]))
+            .collect(),
     };
-    Ok(Replayed { replay, episodes, timeline })
+    Ok(Replayed {
+        replay,
+        episodes,
+        timeline,
+    })
 }
 
 fn replay_committed(
@@ -248,31 +265,55 @@ fn replay_committed(
 ) -> Result<(Episode, u64, Vec<TimelineRow>)> {
     let decider = Decider {
         arm: contestant.arm.name.clone(),
-        policy: contestant.policy.as_ref().map(|artifact| artifact.id().to_owned()).unwrap_or_default(),
+        policy: contestant
+            .policy
+            .as_ref()
+            .map(|artifact| artifact.id().to_owned())
+            .unwrap_or_default(),
     };
     let start = Timestamp(setting.record.start.as_micros());
     let cells = &setting.record.cells;
     let pipelines = match target {
-        Target::Git(path) => Pipelines::open(path, cells, decider, start)
-            .with_context(|| format!("cannot use `{}` as a repository of pipelines", path.display()))?,
+        Target::Git(path) => Pipelines::open(path, cells, decider, start).with_context(|| {
+            format!(
+                "cannot use `{}` as a repository of pipelines",
+                path.display()
+            )
+        })?,
         Target::Memory => Pipelines::in_memory(cells, decider, start)?,
     };
     let keeping = Setting {
-        world: WorldOptions { keep_stage_events: true, ..setting.world.clone() },
+        world: WorldOptions {
+            keep_stage_events: true,
+            ..setting.world.clone()
+        },
         ..setting.clone()
     };
     let mut host = ReplayHost::new(keeping.world(&contestant.arm), pipelines);
     let mut timeline = Timeline::new(week(setting));
     let mut policy = contestant.knob_turner();
-    let episode =
-        run_episode(&keeping, &contestant.arm, policy.as_mut(), &mut host, &mut |moment| timeline.watch(&moment))?;
-    Ok((episode, host.pipelines().stage_commits(), timeline.into_rows()))
+    let episode = run_episode(
+        &keeping,
+        &contestant.arm,
+        policy.as_mut(),
+        &mut host,
+        &mut |moment| timeline.watch(&moment),
+    )?;
+    Ok((
+        episode,
+        host.pipelines().stage_commits(),
+        timeline.into_rows(),
+    ))
 }
 
 /// The second week, when there is one: the first still learns.
 pub fn week(setting: &Setting) -> SimTime {
     let second = setting.record.start + SimTime::from_days(7);
-    if second + SimTime::from_days(7) <= setting.record.end { second } else { setting.record.start }
+    if second + SimTime::from_days(7) <= setting.record.end {
+        second
+    } else {
+        setting.record.start
+    }
 }
 
 fn arm_result(episode: &Episode, first: &Episode) -> ArmResult {
@@ -294,16 +335,27 @@ fn arm_result(episode: &Episode, first: &Episode) -> ArmResult {
         }
         by_need.insert(need.to_string(), account);
     }
-    let difference = (episode.arm != first.arm).then(|| difference(&episode.daily_usd, &first.daily_usd));
-    ArmResult { arm: episode.arm.clone(), total, by_need, difference }
+    let difference =
+        (episode.arm != first.arm).then(|| difference(&episode.daily_usd, &first.daily_usd));
+    ArmResult {
+        arm: episode.arm.clone(),
+        total,
+        by_need,
+        difference,
+    }
 }
 
 /// Sum of daily differences, with an interval by resampling whole weeks.
 fn difference(daily: &[f64], first: &[f64]) -> Difference {
     let days: Vec<f64> = daily.iter().zip(first).map(|(a, b)| a - b).collect();
-    let weeks: Vec<f64> = days.chunks(BLOCK_DAYS).map(|week| week.iter().sum()).collect();
+    let weeks: Vec<f64> = days
+        .chunks(BLOCK_DAYS)
+        .map(|week| week.iter().sum())
+        .collect();
     let count = weeks.len();
-    let interval = (count >= 2).then(|| Bootstrap::new(0).mean(&Grid::new(count, weeks))).flatten();
+    let interval = (count >= 2)
+        .then(|| Bootstrap::new(0).mean(&Grid::new(count, weeks)))
+        .flatten();
     Difference {
         usd: days.iter().sum(),
         low: interval.map(|interval| interval.lower * count as f64),
@@ -314,5 +366,7 @@ fn difference(daily: &[f64], first: &[f64]) -> Difference {
 /// The arm that stands in when no policy was given.
 pub fn stand_in() -> Arm {
     let tuned = prestage_controller::KnobCenters::default();
-    prestage_controller::baseline("newsvendor").expect("newsvendor is a baseline").arm(&tuned)
+    prestage_controller::baseline("newsvendor")
+        .expect("newsvendor is a baseline")
+        .arm(&tuned)
 }

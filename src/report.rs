@@ -22,7 +22,15 @@ use summary::Summary;
 struct Report {
     manifest: Manifest,
     summary: Summary,
+    #[cfg_attr(
+        not(feature = "plots"),
+        expect(dead_code, reason = "only figures show it")
+    )]
     progress: Vec<Progress>,
+    #[cfg_attr(
+        not(feature = "plots"),
+        expect(dead_code, reason = "only figures show it")
+    )]
     timeline: Vec<TimelineRow>,
 }
 
@@ -64,8 +72,7 @@ fn write_figures(run: &Path, figures: &[Figure]) -> Result<()> {
         return Ok(());
     }
     let folder = run.join("figures");
-    std::fs::create_dir_all(&folder)
-        .with_context(|| format!("cannot create `{}`", folder.display()))?;
+    run_folder::create_folder(&folder)?;
     for figure in figures {
         let path = folder.join(format!("{}.svg", figure.name));
         run_folder::write_file(&path, figure.standalone().as_bytes())?;

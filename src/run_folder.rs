@@ -13,6 +13,8 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::fault::Unwritable;
+
 /// Name of the manifest in a run folder.
 pub const MANIFEST: &str = "manifest.json";
 /// Name of the training log in a run folder.
@@ -316,7 +318,11 @@ pub fn write_timeline(run: &Path, rows: &[TimelineRow]) -> Result<()> {
 
 /// Replaces a file whole: a kill leaves the old content or the new.
 pub fn write_file(path: &Path, content: &[u8]) -> Result<()> {
-    let folder = path.parent().context("a file has a folder")?;
+    let folder = match path.parent().context("a file has a folder")? {
+        // A bare name lies in the present folder.
+        folder if folder.as_os_str().is_empty() => Path::new("."),
+        folder => folder,
+    };
     let write = || -> std::io::Result<()> {
         let mut file = temporary_builder().tempfile_in(folder)?;
         file.write_all(content)?;
@@ -324,7 +330,22 @@ pub fn write_file(path: &Path, content: &[u8]) -> Result<()> {
         file.persist(path)?;
         File::open(folder)?.sync_all()
     };
-    write().with_context(|| format!("cannot write `{}`", path.display()))
+    write().map_err(|source| unwritable("write", path, source))
+}
+
+/// Makes a folder and those above it; one that is there already will do.
+pub fn create_folder(path: &Path) -> Result<()> {
+    fs::create_dir_all(path).map_err(|source| unwritable("create", path, source))
+}
+
+fn unwritable(action: &'static str, path: &Path, source: std::io::Error) -> anyhow::Error {
+    let path = path.to_path_buf();
+    let error = Unwritable {
+        action,
+        path,
+        source,
+    };
+    error.into()
 }
 
 /// Encodes rows as CSV with a header.

@@ -14,16 +14,29 @@ pub struct Shipped {
 
 /// All shipped scenarios.
 pub static SHIPPED: &[Shipped] = &[
-    Shipped { name: "demo", text: include_str!("../scenarios/demo.toml") },
-    Shipped { name: "calm-weekly", text: include_str!("../scenarios/calm-weekly.toml") },
-    Shipped { name: "replay", text: include_str!("../scenarios/replay.toml") },
+    Shipped {
+        name: "demo",
+        text: include_str!("../scenarios/demo.toml"),
+    },
+    Shipped {
+        name: "calm-weekly",
+        text: include_str!("../scenarios/calm-weekly.toml"),
+    },
+    Shipped {
+        name: "replay",
+        text: include_str!("../scenarios/replay.toml"),
+    },
 ];
 
 /// Loads `source`, the name of a shipped scenario or the path of a file, and
 /// applies the overrides.
 pub fn load(source: &str, overrides: &[String]) -> Result<Scenario> {
     if let Some(shipped) = SHIPPED.iter().find(|shipped| shipped.name == source) {
-        return Ok(Scenario::parse(&format!("scenarios/{source}.toml"), shipped.text, overrides)?);
+        return Ok(Scenario::parse(
+            &format!("scenarios/{source}.toml"),
+            shipped.text,
+            overrides,
+        )?);
     }
     let path = Path::new(source);
     if !path.exists() {
@@ -33,7 +46,8 @@ pub fn load(source: &str, overrides: &[String]) -> Result<Scenario> {
             names.join(", ")
         );
     }
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read scenario `{source}`"))?;
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read scenario `{source}`"))?;
     Ok(Scenario::parse(source, &text, overrides)?)
 }
 

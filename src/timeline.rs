@@ -21,7 +21,12 @@ pub struct Timeline {
 impl Timeline {
     /// The week that begins at `from`.
     pub fn new(from: SimTime) -> Self {
-        Self { from, next: from, tallies: Vec::new(), rows: Vec::new() }
+        Self {
+            from,
+            next: from,
+            tallies: Vec::new(),
+            rows: Vec::new(),
+        }
     }
 
     /// Looks at a run between two turns of the control loop.
@@ -37,7 +42,11 @@ impl Timeline {
             let cell = CellId(index as u32);
             let tally = *moment.world.tally(cell);
             let before = if first { tally } else { self.tallies[index] };
-            if moment.controller.spec(cell).is_open(prestage_telemetry::Timestamp(now.as_micros())) {
+            if moment
+                .controller
+                .spec(cell)
+                .is_open(prestage_telemetry::Timestamp(now.as_micros()))
+            {
                 self.rows.push(row(moment, cell, &before, &tally));
             }
             match self.tallies.get_mut(index) {

@@ -1,9 +1,10 @@
 //! Training runs: the static policy first, then one policy a training seed, each
 //! with checkpoints from which a killed run goes on to the bit-identical result.
+use std::ffi::OsString;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use prestage_controller::{Arm, OnDemand};
+use prestage_controller::{Arm, KnobCenters, OnDemand};
 use prestage_envs::{CellEnv, CellEnvOptions, ParallelVectorEnv};
 use prestage_policy::{Artifact, Notes, VectorEnv};
 use prestage_rl::{ComputeDevice, Learner, LearnerContext, Metrics, Trainer, build_learner};
@@ -30,13 +31,23 @@ pub fn train(run: &Path, config: &RunConfig) -> Result<Tuned> {
     Ok(tuned)
 }
 
+/// Refuses settings that cannot be trained with, at once and without a trace.
+pub fn check(config: &RunConfig) -> Result<()> {
+    let untuned = Tuned {
+        centers: KnobCenters::default(),
+        usd_per_cell_hour: 1.0,
+        simulated_days: 0,
+    };
+    learner(config, &environment(config, &untuned)?, 0).map(drop)
+}
+
 /// Trains the policy of one seed, unless it is finished.
 fn train_seed(run: &Path, config: &RunConfig, tuned: &Tuned, seed: u32) -> Result<()> {
     let folder = seed_folder(run, seed);
     if folder.join(CHOSEN).exists() {
         return Ok(());
     }
-    std::fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
+    run_folder::create_folder(&folder)?;
     let mut env = environment(config, tuned)?;
     let (mut trainer, mut log) = start_or_resume(&folder, config, &mut env, seed)?;
     let progress = Progress::new(&format!("train seed {seed}"), trainer.n_updates());
@@ -78,10 +89,18 @@ fn notes(config: &RunConfig, tuned: &Tuned, seed: u32) -> Notes {
 fn environment(config: &RunConfig, tuned: &Tuned) -> Result<ParallelVectorEnv<CellEnv>> {
     let options = CellEnvOptions {
         scenario: config.scenario()?,
-        arm: Arm { name: POLICY.to_owned(), centers: tuned.centers.clone(), on_demand: OnDemand::Template },
+        arm: Arm {
+            name: POLICY.to_owned(),
+            centers: tuned.centers.clone(),
+            on_demand: OnDemand::Template,
+        },
         reward_scale_usd: tuned.usd_per_cell_hour,
     };
-    Ok(ParallelVectorEnv::new((0..config.train.n_envs).map(|_| CellEnv::new(options.clone())).collect()))
+    Ok(ParallelVectorEnv::new(
+        (0..config.train.n_envs)
+            .map(|_| CellEnv::new(options.clone()))
+            .collect(),
+    ))
 }
 
 fn start_or_resume(
@@ -92,8 +111,7 @@ fn start_or_resume(
 ) -> Result<(Trainer, Vec<ProgressRow>)> {
     let learner = learner(config, env, seed)?;
     let checkpoints = folder.join(CHECKPOINTS);
-    let begun = std::fs::read_dir(&checkpoints).is_ok_and(|mut entries| entries.next().is_some());
-    if !begun {
+    if !is_begun(&checkpoints) {
         return Ok((Trainer::new(learner, env)?, Vec::new()));
     }
     let resumed = Trainer::resume(learner, env, &checkpoints)?;
@@ -106,7 +124,19 @@ fn start_or_resume(
     Ok((resumed.trainer, log))
 }
 
-fn learner(config: &RunConfig, env: &ParallelVectorEnv<CellEnv>, seed: u32) -> Result<Box<dyn Learner>> {
+/// A run killed while it wrote its first checkpoint leaves a hidden part of one,
+/// which is none.
+fn is_begun(checkpoints: &Path) -> bool {
+    let is_hidden = |name: OsString| name.to_string_lossy().starts_with('.');
+    std::fs::read_dir(checkpoints)
+        .is_ok_and(|entries| entries.flatten().any(|entry| !is_hidden(entry.file_name())))
+}
+
+fn learner(
+    config: &RunConfig,
+    env: &ParallelVectorEnv<CellEnv>,
+    seed: u32,
+) -> Result<Box<dyn Learner>> {
     let mut table = config.train.ppo.clone();
     if table.contains_key("seed") {
         bail!("`train.ppo.seed` is set; seeds follow from --seed and `train.seeds`");
@@ -114,8 +144,11 @@ fn learner(config: &RunConfig, env: &ParallelVectorEnv<CellEnv>, seed: u32) -> R
     let derived = prestage_envs::SeedSet::Training.seed(config.seed, u64::from(seed)) >> 1;
     table.insert("seed".to_owned(), toml::Value::Integer(derived as i64));
     let settings = serde_json::to_value(table).context("`train.ppo`")?;
-    let context =
-        LearnerContext { env: env.spec(), total_rows: env.total_rows(), device: ComputeDevice::default() };
+    let context = LearnerContext {
+        env: env.spec(),
+        total_rows: env.total_rows(),
+        device: ComputeDevice::default(),
+    };
     build_learner(ALGORITHM, &settings, &context).context("`train.ppo`")
 }
 

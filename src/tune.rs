@@ -32,7 +32,12 @@ pub struct TuneSpec {
 
 impl Default for TuneSpec {
     fn default() -> Self {
-        Self { candidates: 96, seeds: 4, finalists: 8, fresh_seeds: 12 }
+        Self {
+            candidates: 96,
+            seeds: 4,
+            finalists: 8,
+            fresh_seeds: 12,
+        }
     }
 }
 
@@ -54,16 +59,26 @@ pub fn tune(scenario: &Scenario, spec: &TuneSpec, seed: u64) -> Tuned {
     // The untuned default always competes: tuning may not make things worse.
     let mut candidates = vec![KnobCenters::default()];
     candidates.extend((1..spec.candidates.max(1)).map(|_| draw(&mut rng)));
-    let first: Vec<u64> = (0..spec.seeds.max(1) as u64).map(|i| SeedSet::Tuning.seed(seed, i)).collect();
+    let first: Vec<u64> = (0..spec.seeds.max(1) as u64)
+        .map(|i| SeedSet::Tuning.seed(seed, i))
+        .collect();
     let costs = costs(scenario, &candidates, &first, "tune");
     let finalists = ranked(&candidates, &costs, spec.finalists.max(1));
 
     let offset = 1 << 20;
-    let fresh: Vec<u64> =
-        (0..spec.fresh_seeds.max(1) as u64).map(|i| SeedSet::Tuning.seed(seed, offset + i)).collect();
+    let fresh: Vec<u64> = (0..spec.fresh_seeds.max(1) as u64)
+        .map(|i| SeedSet::Tuning.seed(seed, offset + i))
+        .collect();
     let final_costs = self::costs(scenario, &finalists, &fresh, "tune finalists");
     let centers = ranked(&finalists, &final_costs, 1).remove(0);
-    let best: f64 = (0..4).map(|need| final_costs.iter().map(|cost| cost[need]).fold(f64::INFINITY, f64::min)).sum();
+    let best: f64 = (0..4)
+        .map(|need| {
+            final_costs
+                .iter()
+                .map(|cost| cost[need])
+                .fold(f64::INFINITY, f64::min)
+        })
+        .sum();
     let cells = f64::from(scenario.spec().services.count) * 4.0;
     let days = u64::from(scenario.spec().days);
     Tuned {
@@ -75,7 +90,12 @@ pub fn tune(scenario: &Scenario, spec: &TuneSpec, seed: u64) -> Tuned {
 }
 
 /// Mean cost of each candidate per need type.
-fn costs(scenario: &Scenario, candidates: &[KnobCenters], seeds: &[u64], what: &str) -> Vec<[f64; 4]> {
+fn costs(
+    scenario: &Scenario,
+    candidates: &[KnobCenters],
+    seeds: &[u64],
+    what: &str,
+) -> Vec<[f64; 4]> {
     let contestants: Vec<Contestant> = candidates
         .iter()
         .map(|centers| {
@@ -87,7 +107,10 @@ fn costs(scenario: &Scenario, candidates: &[KnobCenters], seeds: &[u64], what: &
         })
         .collect();
     let progress = Progress::new(what, (contestants.len() * seeds.len()) as u64);
-    run_all(scenario, &contestants, seeds, &progress).iter().map(|episodes| mean_by_need(episodes)).collect()
+    run_all(scenario, &contestants, seeds, &progress)
+        .iter()
+        .map(|episodes| mean_by_need(episodes))
+        .collect()
 }
 
 fn mean_by_need(episodes: &[Episode]) -> [f64; 4] {
@@ -105,7 +128,11 @@ fn ranked(candidates: &[KnobCenters], costs: &[[f64; 4]], count: usize) -> Vec<K
     let mut combined = vec![KnobCenters::default(); count.min(candidates.len())];
     for need in NeedType::ALL {
         let mut order: Vec<usize> = (0..candidates.len()).collect();
-        order.sort_by(|&a, &b| costs[a][need_index(need)].total_cmp(&costs[b][need_index(need)]).then(a.cmp(&b)));
+        order.sort_by(|&a, &b| {
+            costs[a][need_index(need)]
+                .total_cmp(&costs[b][need_index(need)])
+                .then(a.cmp(&b))
+        });
         for (centers, &index) in combined.iter_mut().zip(&order) {
             *centers.of_mut(need) = *candidates[index].of(need);
         }
@@ -140,12 +167,22 @@ mod tests {
     fn tuning_is_reproducible_and_not_worse_than_the_default() {
         let overrides = ["days=3", "history_days=3", "services.count=1"].map(str::to_owned);
         let scenario = scenarios::load("demo", &overrides).unwrap();
-        let spec = TuneSpec { candidates: 6, seeds: 2, finalists: 2, fresh_seeds: 2 };
+        let spec = TuneSpec {
+            candidates: 6,
+            seeds: 2,
+            finalists: 2,
+            fresh_seeds: 2,
+        };
         let tuned = tune(&scenario, &spec, 7);
         assert_eq!(tuned, tune(&scenario, &spec, 7));
         assert_eq!(tuned.simulated_days, 3 * (6 * 2 + 2 * 2));
         let seeds = [SeedSet::Tuning.seed(7, 0), SeedSet::Tuning.seed(7, 1)];
-        let both = costs(&scenario, &[KnobCenters::default(), tuned.centers], &seeds, "test");
+        let both = costs(
+            &scenario,
+            &[KnobCenters::default(), tuned.centers],
+            &seeds,
+            "test",
+        );
         let total = |costs: &[f64; 4]| costs.iter().sum::<f64>();
         assert!(total(&both[1]) <= 1.05 * total(&both[0]), "tuned {both:?}");
     }

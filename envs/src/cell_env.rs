@@ -132,13 +132,25 @@ impl Env for CellEnv {
     }
 
     fn step(&mut self, actions: &[u8], step: &mut Step) {
-        let running = self.running.as_mut().expect("an environment is reset before it is stepped");
-        assert!(running.steps < self.spec.max_episode_steps, "the episode is over: reset first");
-        assert_eq!(actions.len(), self.spec.n_rows * KNOBS.len(), "actions of another shape");
+        let running = self
+            .running
+            .as_mut()
+            .expect("an environment is reset before it is stepped");
+        assert!(
+            running.steps < self.spec.max_episode_steps,
+            "the episode is over: reset first"
+        );
+        assert_eq!(
+            actions.len(),
+            self.spec.n_rows * KNOBS.len(),
+            "actions of another shape"
+        );
         running.journal.extend_from_slice(actions);
         let mut policy = Scripted::new(actions.to_vec());
         run_hour(&mut running.world, &mut running.controller, &mut policy);
-        running.meter.read(&running.world, &running.setting.prices, &mut self.costs);
+        running
+            .meter
+            .read(&running.world, &running.setting.prices, &mut self.costs);
         let row = running.steps * self.spec.n_rows;
         let static_costs = &running.static_costs[row..row + self.spec.n_rows];
         running.steps += 1;
@@ -149,7 +161,8 @@ impl Env for CellEnv {
             step.terminated[index] = false;
             step.truncated[index] = over;
         }
-        step.observations.copy_from_slice(running.controller.observe(&mut running.world));
+        step.observations
+            .copy_from_slice(running.controller.observe(&mut running.world));
         if over {
             step.final_observations.copy_from_slice(&step.observations);
             running.world.close();
@@ -175,9 +188,16 @@ impl Env for CellEnv {
         let per_step = self.spec.n_rows * KNOBS.len();
         let steps = snapshot.journal.len() / per_step;
         if snapshot.journal.len() % per_step != 0 || steps > self.spec.max_episode_steps {
-            return Err(refuse(format!("its journal of {} levels fits no {per_step} a step", snapshot.journal.len())));
+            return Err(refuse(format!(
+                "its journal of {} levels fits no {per_step} a step",
+                snapshot.journal.len()
+            )));
         }
-        if let Some(level) = snapshot.journal.iter().find(|&&level| level >= prestage_controller::LEVELS) {
+        if let Some(level) = snapshot
+            .journal
+            .iter()
+            .find(|&&level| level >= prestage_controller::LEVELS)
+        {
             return Err(refuse(format!("its journal holds level {level}")));
         }
         let mut step = Step::new(self.spec.n_rows, self.spec.layout.len());
@@ -194,7 +214,8 @@ impl Env for CellEnv {
 fn run_hour(world: &mut World, controller: &mut Controller, policy: &mut dyn Policy) {
     let end = world.now() + STEP;
     while world.now() < end {
-        reconcile(controller, world, policy).expect("a simulated world refuses nothing that a controller asks");
+        reconcile(controller, world, policy)
+            .expect("a simulated world refuses nothing that a controller asks");
         world.advance(world.now() + SimTime::from_micros(RECONCILE_EVERY.0));
     }
 }
@@ -208,7 +229,11 @@ struct Scripted {
 
 impl Scripted {
     fn new(actions: Vec<u8>) -> Self {
-        Self { layout: layout(), action: action_space(), actions }
+        Self {
+            layout: layout(),
+            action: action_space(),
+            actions,
+        }
     }
 
     fn neutral(rows: usize) -> Self {

@@ -2,8 +2,8 @@
 use std::sync::Arc;
 
 use prestage_controller::{
-    Arm, CellId, CellSpec, Controller, CostTerms, HostError, Options, Ports, PriceBook, RECONCILE_EVERY,
-    reconcile,
+    Arm, CellId, CellSpec, Controller, CostTerms, HostError, Options, Ports, PriceBook,
+    RECONCILE_EVERY, reconcile,
 };
 use prestage_des::SimTime;
 use prestage_policy::Policy;
@@ -101,13 +101,19 @@ impl Episode {
 impl Setting {
     /// A fresh world for an arm.
     pub fn world(&self, arm: &Arm) -> World {
-        let options = WorldOptions { on_demand: arm.on_demand, ..self.world.clone() };
+        let options = WorldOptions {
+            on_demand: arm.on_demand,
+            ..self.world.clone()
+        };
         World::new(Arc::clone(&self.record), options)
     }
 
     /// A fresh controller for an arm.
     pub fn controller(&self, arm: &Arm) -> Controller {
-        let options = Options { cells: self.record.cells.clone(), prices: self.prices.clone() };
+        let options = Options {
+            cells: self.record.cells.clone(),
+            prices: self.prices.clone(),
+        };
         Controller::new(options, arm)
     }
 }
@@ -134,7 +140,10 @@ pub fn run_episode(
     while host.world().now() < end {
         days.read(host.world(), &setting.prices);
         reconcile(&mut controller, host.ports(), policy)?;
-        watch(Moment { world: host.world(), controller: &controller });
+        watch(Moment {
+            world: host.world(),
+            controller: &controller,
+        });
         let next = host.world().now() + SimTime::from_micros(RECONCILE_EVERY.0);
         host.advance(next)?;
     }
@@ -143,7 +152,11 @@ pub fn run_episode(
     let world = host.world();
     let cell = |spec: &CellSpec| {
         let tally = *world.tally(spec.id);
-        CellResult { spec: spec.clone(), tally, cost: setting.prices.cost(&tally.usage, spec.tier) }
+        CellResult {
+            spec: spec.clone(),
+            tally,
+            cost: setting.prices.cost(&tally.usage, spec.tier),
+        }
     };
     Ok(Episode {
         arm: arm.name.clone(),
@@ -195,14 +208,18 @@ pub(crate) struct CostMeter {
 
 impl CostMeter {
     pub(crate) fn new(cells: usize) -> Self {
-        Self { before: vec![0.0; cells] }
+        Self {
+            before: vec![0.0; cells],
+        }
     }
 
     /// Writes the cost of each cell since the last call.
     pub(crate) fn read(&mut self, world: &World, prices: &PriceBook, into: &mut [f64]) {
         let cells = &world.record().cells;
         for ((before, cost), spec) in self.before.iter_mut().zip(into).zip(cells) {
-            let total = prices.cost(&world.usage(CellId(spec.id.0)), spec.tier).total();
+            let total = prices
+                .cost(&world.usage(CellId(spec.id.0)), spec.tier)
+                .total();
             *cost = total - *before;
             *before = total;
         }

@@ -2,11 +2,11 @@
 //! rewards, vectorisation, and whole runs of one arm for comparisons.
 //!
 //! Must never know: burn, the command line, files.
-mod seeds;
-mod episode;
 mod cell_env;
-mod vector;
+mod episode;
 mod registry;
+mod seeds;
+mod vector;
 
 pub use cell_env::{CellEnv, CellEnvOptions};
 pub use episode::{CellResult, Episode, EpisodeHost, Moment, Setting, run_arm, run_episode};

@@ -38,7 +38,12 @@ mod tests {
 
     #[test]
     fn sets_are_disjoint_and_seeds_distinct() {
-        let sets = [SeedSet::Tuning, SeedSet::Training, SeedSet::Validation, SeedSet::Test];
+        let sets = [
+            SeedSet::Tuning,
+            SeedSet::Training,
+            SeedSet::Validation,
+            SeedSet::Test,
+        ];
         let mut seen = BTreeSet::new();
         for base in [0, 1, 42] {
             for set in sets {

@@ -34,15 +34,26 @@ const EPISODES_MAX: u64 = 1 << 40;
 impl<E: Env> ParallelVectorEnv<E> {
     /// Panics when there is no member or the members' specs differ.
     pub fn new(envs: Vec<E>) -> Self {
-        let spec = envs.first().expect("a vector needs at least one environment").spec().clone();
-        assert!(envs.iter().all(|env| *env.spec() == spec), "members of one vector must share their spec");
+        let spec = envs
+            .first()
+            .expect("a vector needs at least one environment")
+            .spec()
+            .clone();
+        assert!(
+            envs.iter().all(|env| *env.spec() == spec),
+            "members of one vector must share their spec"
+        );
         let member = |(index, env)| Member {
             env,
             index: index as u64,
             episode: 0,
             step: Step::new(spec.n_rows, spec.layout.len()),
         };
-        Self { members: envs.into_iter().enumerate().map(member).collect(), spec, seed: 0 }
+        Self {
+            members: envs.into_iter().enumerate().map(member).collect(),
+            spec,
+            seed: 0,
+        }
     }
 }
 
@@ -64,34 +75,43 @@ impl<E: Env> VectorEnv for ParallelVectorEnv<E> {
     fn reset(&mut self, seed: u64, observations: &mut [f32]) {
         self.seed = seed;
         let width = self.spec.n_rows * self.spec.layout.len();
-        self.members.par_iter_mut().zip(observations.par_chunks_exact_mut(width)).for_each(
-            |(member, observations)| {
+        self.members
+            .par_iter_mut()
+            .zip(observations.par_chunks_exact_mut(width))
+            .for_each(|(member, observations)| {
                 member.episode = 0;
                 let seed = member.episode_seed(seed);
                 member.env.reset(seed, observations);
-            },
-        );
+            });
     }
 
     fn step(&mut self, actions: &[u8], step: &mut Step) {
         let rows = self.spec.n_rows;
         let width = rows * self.spec.layout.len();
         let base = self.seed;
-        self.members.par_iter_mut().zip(actions.par_chunks_exact(rows * self.spec.action.len())).for_each(
-            |(member, actions)| {
+        self.members
+            .par_iter_mut()
+            .zip(actions.par_chunks_exact(rows * self.spec.action.len()))
+            .for_each(|(member, actions)| {
                 member.env.step(actions, &mut member.step);
                 let ended = |(&terminated, &truncated): (&bool, &bool)| terminated || truncated;
-                if member.step.terminated.iter().zip(&member.step.truncated).all(ended) {
+                if member
+                    .step
+                    .terminated
+                    .iter()
+                    .zip(&member.step.truncated)
+                    .all(ended)
+                {
                     member.episode += 1;
                     let seed = member.episode_seed(base);
                     member.env.reset(seed, &mut member.step.observations);
                 }
-            },
-        );
+            });
         for (i, member) in self.members.iter().enumerate() {
             let (row, value) = (i * rows, i * width);
             step.observations[value..value + width].copy_from_slice(&member.step.observations);
-            step.final_observations[value..value + width].copy_from_slice(&member.step.final_observations);
+            step.final_observations[value..value + width]
+                .copy_from_slice(&member.step.final_observations);
             step.rewards[row..row + rows].copy_from_slice(&member.step.rewards);
             step.terminated[row..row + rows].copy_from_slice(&member.step.terminated);
             step.truncated[row..row + rows].copy_from_slice(&member.step.truncated);
@@ -99,16 +119,29 @@ impl<E: Env> VectorEnv for ParallelVectorEnv<E> {
     }
 
     fn snapshot(&self) -> Vec<u8> {
-        let members = self.members.iter().map(|member| (member.episode, member.env.snapshot())).collect();
-        let snapshot = Snapshot { seed: self.seed, members };
+        let members = self
+            .members
+            .iter()
+            .map(|member| (member.episode, member.env.snapshot()))
+            .collect();
+        let snapshot = Snapshot {
+            seed: self.seed,
+            members,
+        };
         serde_json::to_vec(&snapshot).expect("a snapshot is made of plain numbers")
     }
 
     fn restore(&mut self, snapshot: &[u8]) -> Result<(), SnapshotError> {
         let snapshot: Snapshot =
-            serde_json::from_slice(snapshot).map_err(|error| SnapshotError { reason: error.to_string() })?;
+            serde_json::from_slice(snapshot).map_err(|error| SnapshotError {
+                reason: error.to_string(),
+            })?;
         if snapshot.members.len() != self.members.len() {
-            let reason = format!("it has {} members, not {}", snapshot.members.len(), self.members.len());
+            let reason = format!(
+                "it has {} members, not {}",
+                snapshot.members.len(),
+                self.members.len()
+            );
             return Err(SnapshotError { reason });
         }
         self.seed = snapshot.seed;

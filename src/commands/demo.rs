@@ -17,7 +17,7 @@ use crate::evaluation::{evaluate, read_tuned, table};
 use crate::output::Format;
 use crate::progress::Progress;
 use crate::replaying::{Target, prepare, replay};
-use crate::{report, scenarios};
+use crate::{report, run_folder, scenarios};
 
 /// Arguments of `demo`.
 #[derive(Debug, Args)]
@@ -34,8 +34,10 @@ pub struct DemoArgs {
 pub(super) fn run(args: &DemoArgs) -> Result<()> {
     let config = RunConfig::resolve("demo", args.run.seed, &args.run.set, Budgets::demo())?;
     let folder = args.out.join("run");
+    #[cfg(feature = "train")]
+    crate::training::check(&config)?;
     fresh(&args.out)?;
-    std::fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
+    run_folder::create_folder(&folder)?;
     config.write(&folder)?;
     args.run.on_threads(|| tour(args, &config, &folder))
 }
@@ -46,7 +48,10 @@ fn fresh(out: &Path) -> Result<()> {
         return Ok(());
     }
     let is_tour = out.join("run").join(CONFIG).exists();
-    let is_empty = std::fs::read_dir(out).with_context(|| format!("cannot read `{}`", out.display()))?.next().is_none();
+    let is_empty = std::fs::read_dir(out)
+        .with_context(|| format!("cannot read `{}`", out.display()))?
+        .next()
+        .is_none();
     ensure!(
         is_tour || is_empty,
         "`{}` exists and holds no earlier demo\n\nhint: give another --out",
@@ -58,29 +63,54 @@ fn fresh(out: &Path) -> Result<()> {
 fn tour(args: &DemoArgs, config: &RunConfig, folder: &Path) -> Result<()> {
     eprintln!("1/5 tune the static policy and train on scenario `demo`");
     let policy = train(folder, config)?;
-    eprintln!("2/5 compare all arms on {} held-out seeds", config.eval.scenarios);
+    eprintln!(
+        "2/5 compare all arms on {} held-out seeds",
+        config.eval.scenarios
+    );
     let evaluated = evaluate(folder, config, &given())?;
     eprintln!("3/5 export");
     let contestants = contestants(args, config, folder, policy)?;
     eprintln!("4/5 record a held-out world as a history and replay it");
     let history = args.out.join("history");
     let pipelines = args.out.join("pipelines.git");
-    let world = setting(&config.scenario()?, SeedSet::Test.seed(config.seed, u64::from(config.eval.scenarios)));
+    let world = setting(
+        &config.scenario()?,
+        SeedSet::Test.seed(config.seed, u64::from(config.eval.scenarios)),
+    );
     to_history(&world.record, "req/s").write(&history)?;
     let organisation = scenarios::load("replay", &[])?;
-    let prepared = prepare(&history, &organisation, ReplayOptions::default(), config.seed)?;
+    let prepared = prepare(
+        &history,
+        &organisation,
+        ReplayOptions::default(),
+        config.seed,
+    )?;
     let progress = Progress::new("replay", contestants.len() as u64);
-    let replayed = replay(&prepared.setting, &contestants, &Target::Git(&pipelines), &progress)?;
+    let replayed = replay(
+        &prepared.setting,
+        &contestants,
+        &Target::Git(&pipelines),
+        &progress,
+    )?;
     eprintln!("5/5 report");
     let page = report::write(folder)?;
 
     if args.output.format != Format::Table {
-        return print_table(&table(&evaluated.rows, f64::from(config.scenario.days)), args.output);
+        return print_table(
+            &table(&evaluated.rows, f64::from(config.scenario.days)),
+            args.output,
+        );
     }
     print("\nreplay of the recorded world\n\n")?;
     print_replay(&replayed.replay, args.output)?;
-    print(&format!("\nall arms on {} held-out seeds of scenario `demo`\n\n", config.eval.scenarios))?;
-    print_table(&table(&evaluated.rows, f64::from(config.scenario.days)), args.output)?;
+    print(&format!(
+        "\nall arms on {} held-out seeds of scenario `demo`\n\n",
+        config.eval.scenarios
+    ))?;
+    print_table(
+        &table(&evaluated.rows, f64::from(config.scenario.days)),
+        args.output,
+    )?;
     if let Some(verdict) = &evaluated.verdict {
         let bounds = verdict.policy_minus_static_usd_per_day;
         print(&format!(
@@ -88,7 +118,11 @@ fn tour(args: &DemoArgs, config: &RunConfig, folder: &Path) -> Result<()> {
             bounds.mean, bounds.low, bounds.high, verdict.verdict
         ))?;
     }
-    print(&format!("\nreport: {}\npipelines: {}\n", page.display(), pipelines.display()))
+    print(&format!(
+        "\nreport: {}\npipelines: {}\n",
+        page.display(),
+        pipelines.display()
+    ))
 }
 
 #[cfg(feature = "train")]
@@ -99,13 +133,20 @@ fn train(folder: &Path, config: &RunConfig) -> Result<bool> {
 
 #[cfg(not(feature = "train"))]
 fn train(folder: &Path, config: &RunConfig) -> Result<bool> {
-    eprintln!("skipped: this program was built without the feature `train`; the static policy is tuned, none is learnt");
+    eprintln!(
+        "skipped: this program was built without the feature `train`; the static policy is tuned, none is learnt"
+    );
     crate::evaluation::static_policy(folder, config)?;
     Ok(false)
 }
 
 /// The exported policy first; the tuned static rule where it is the better choice.
-fn contestants(args: &DemoArgs, config: &RunConfig, folder: &Path, trained: bool) -> Result<Vec<Contestant>> {
+fn contestants(
+    args: &DemoArgs,
+    config: &RunConfig,
+    folder: &Path,
+    trained: bool,
+) -> Result<Vec<Contestant>> {
     let tuned = read_tuned(folder)?;
     let mut contestants = baselines(&tuned.centers);
     // The last baseline is the tuned static policy: its stages are committed when no

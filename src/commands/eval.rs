@@ -35,5 +35,8 @@ pub(super) fn run(args: &EvalArgs) -> Result<()> {
         );
     }
     eprintln!("report: {}", report::write(&args.run)?.display());
-    print_table(&table(&evaluated.rows, f64::from(config.scenario.days)), args.output)
+    print_table(
+        &table(&evaluated.rows, f64::from(config.scenario.days)),
+        args.output,
+    )
 }

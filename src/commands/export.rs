@@ -73,7 +73,9 @@ pub(super) fn export(run: &Path, config: &RunConfig, out: &Path, force: bool) ->
 
 /// Loads an artifact for this controller, with the knob centres it was trained on.
 pub(super) fn load(path: &Path) -> Result<(Artifact, KnobCenters)> {
-    let artifact = Artifact::load(path)?.expect_layout(&layout())?.expect_action(&action_space())?;
+    let artifact = Artifact::load(path)?
+        .expect_layout(&layout())?
+        .expect_action(&action_space())?;
     let Some(centers) = artifact.manifest().controller.get("centers") else {
         bail!(
             "`{}`: the manifest holds no knob centres (`controller.centers`)\n\nhint: export the policy with `prestage export`",

@@ -48,16 +48,41 @@ fn entries(kind: Kind) -> Result<Vec<(String, String)>> {
     let pair = |name: &str, about: &str| (name.to_owned(), about.to_owned());
     Ok(match kind {
         Kind::Scenarios => scenarios()?,
-        Kind::Workloads => WORKLOADS.iter().map(|entry| pair(entry.name, entry.about)).collect(),
-        Kind::Forecasters => NEED_MODELS.iter().map(|entry| pair(entry.name, entry.about)).collect(),
-        Kind::Baselines => BASELINES.iter().map(|entry| pair(entry.name, entry.about)).collect(),
-        Kind::Knobs => KNOBS.iter().map(|knob| pair(knob.name(), knob.about())).collect(),
-        Kind::Prices => PRICE_BOOKS.iter().map(|entry| pair(entry.name, entry.about)).collect(),
-        Kind::Envs => ENVS.iter().map(|entry| pair(entry.name, entry.about)).collect(),
+        Kind::Workloads => WORKLOADS
+            .iter()
+            .map(|entry| pair(entry.name, entry.about))
+            .collect(),
+        Kind::Forecasters => NEED_MODELS
+            .iter()
+            .map(|entry| pair(entry.name, entry.about))
+            .collect(),
+        Kind::Baselines => BASELINES
+            .iter()
+            .map(|entry| pair(entry.name, entry.about))
+            .collect(),
+        Kind::Knobs => KNOBS
+            .iter()
+            .map(|knob| pair(knob.name(), knob.about()))
+            .collect(),
+        Kind::Prices => PRICE_BOOKS
+            .iter()
+            .map(|entry| pair(entry.name, entry.about))
+            .collect(),
+        Kind::Envs => ENVS
+            .iter()
+            .map(|entry| pair(entry.name, entry.about))
+            .collect(),
         Kind::Algos => algos(),
-        Kind::Drivers => DRIVERS.iter().map(|driver| pair(driver.name(), driver.about())).collect(),
+        Kind::Drivers => DRIVERS
+            .iter()
+            .map(|driver| pair(driver.name(), driver.about()))
+            .collect(),
         Kind::Templates => templates()?,
-        Kind::Fields => prestage_controller::layout().fields.into_iter().map(|field| (field.name, field.about)).collect(),
+        Kind::Fields => prestage_controller::layout()
+            .fields
+            .into_iter()
+            .map(|field| (field.name, field.about))
+            .collect(),
     })
 }
 
@@ -66,7 +91,12 @@ fn scenarios() -> Result<Vec<(String, String)>> {
         .iter()
         .map(|shipped| {
             let scenario = Scenario::parse(shipped.name, shipped.text, &[])?;
-            let about = scenario.spec().about.split_whitespace().collect::<Vec<&str>>().join(" ");
+            let about = scenario
+                .spec()
+                .about
+                .split_whitespace()
+                .collect::<Vec<&str>>()
+                .join(" ");
             Ok((shipped.name.to_owned(), about))
         })
         .collect()
@@ -86,7 +116,10 @@ fn templates() -> Result<Vec<(String, String)>> {
 
 #[cfg(feature = "train")]
 fn algos() -> Vec<(String, String)> {
-    prestage_rl::ALGOS.iter().map(|entry| (entry.name.to_owned(), entry.about.to_owned())).collect()
+    prestage_rl::ALGOS
+        .iter()
+        .map(|entry| (entry.name.to_owned(), entry.about.to_owned()))
+        .collect()
 }
 
 #[cfg(not(feature = "train"))]

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use clap::{Args, Subcommand};
 use prestage_lpt::{
-    Activation, ApplicationDefinition, Assembly, CommitId, GitStore, Instance, LogEntry, NeedOrigin, NeedType,
-    PipelineRepository, PredictedNeed, RollbackTo, StageDefinition, Staged, Template, TemplateSet, driver,
-    generate_stage_definition, resolve,
+    Activation, ApplicationDefinition, Assembly, CommitId, GitStore, Instance, LogEntry,
+    NeedOrigin, NeedType, PipelineRepository, PredictedNeed, RollbackTo, StageDefinition, Staged,
+    Template, TemplateSet, driver, generate_stage_definition, resolve,
 };
 use prestage_telemetry::Timestamp;
 
@@ -85,7 +85,10 @@ pub struct RollbackArgs {
 fn need_type(text: &str) -> Result<NeedType, String> {
     NeedType::parse(text).ok_or_else(|| {
         let known: Vec<&str> = NeedType::ALL.iter().map(|need| need.as_str()).collect();
-        format!("there is no need type `{text}` (known: {})", known.join(", "))
+        format!(
+            "there is no need type `{text}` (known: {})",
+            known.join(", ")
+        )
     })
 }
 
@@ -107,7 +110,10 @@ fn render(args: &RenderArgs) -> Result<()> {
     if args.definition {
         return print(&definition.to_json());
     }
-    let stage = args.need.map(|need| stage(args, need, &definition)).transpose()?;
+    let stage = args
+        .need
+        .map(|need| stage(args, need, &definition))
+        .transpose()?;
     let files = files(&definition, stage.as_ref(), args.active)?;
     for (path, bytes) in &files {
         match &args.out {
@@ -118,7 +124,11 @@ fn render(args: &RenderArgs) -> Result<()> {
     Ok(())
 }
 
-fn stage(args: &RenderArgs, need: NeedType, definition: &ApplicationDefinition) -> Result<StageDefinition> {
+fn stage(
+    args: &RenderArgs,
+    need: NeedType,
+    definition: &ApplicationDefinition,
+) -> Result<StageDefinition> {
     let predicted = PredictedNeed {
         service: definition.service.clone(),
         need,
@@ -136,20 +146,36 @@ fn files(
     stage: Option<&StageDefinition>,
     active: bool,
 ) -> Result<Vec<(String, Vec<u8>)>> {
-    let activation = if active { Activation::Active } else { Activation::Inactive };
-    let staged: Vec<Staged> = stage.into_iter().map(|stage| Staged { stage, activation }).collect();
+    let activation = if active {
+        Activation::Active
+    } else {
+        Activation::Inactive
+    };
+    let staged: Vec<Staged> = stage
+        .into_iter()
+        .map(|stage| Staged { stage, activation })
+        .collect();
     let revision = definition.revision();
-    let assembly = Assembly { definition, revision: &revision, staged };
+    let assembly = Assembly {
+        definition,
+        revision: &revision,
+        staged,
+    };
     let mut files = Vec::new();
     for target in &definition.pipeline.targets {
-        files.extend(driver(target)?.emit(&assembly)?.into_iter().map(|file| (file.path, file.bytes)));
+        files.extend(
+            driver(target)?
+                .emit(&assembly)?
+                .into_iter()
+                .map(|file| (file.path, file.bytes)),
+        );
     }
     Ok(files)
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
+        crate::run_folder::create_folder(folder)?;
     }
     crate::run_folder::write_file(path, bytes)?;
     print(&format!("{}\n", path.display()))
@@ -165,7 +191,17 @@ fn log(args: &LogArgs) -> Result<()> {
         None => repository.log()?,
     };
     let mut table = Table::new(&[
-        "at", "commit", "service", "action", "stage", "need", "origin", "arm", "probability", "threshold", "policy",
+        "at",
+        "commit",
+        "service",
+        "action",
+        "stage",
+        "need",
+        "origin",
+        "arm",
+        "probability",
+        "threshold",
+        "policy",
     ]);
     for entry in entries.iter().take(args.limit.unwrap_or(usize::MAX)) {
         table.push(row(entry));
@@ -177,7 +213,10 @@ fn row(entry: &LogEntry) -> Vec<Cell> {
     let number = |value: Option<f64>| value.map_or(Cell::Empty, |value| Cell::Number(value, 4));
     let text = |value: Option<String>| Cell::text(value.unwrap_or_default());
     let why = &entry.provenance;
-    let reason = entry.reason.map(|reason| format!(" ({})", reason.as_str())).unwrap_or_default();
+    let reason = entry
+        .reason
+        .map(|reason| format!(" ({})", reason.as_str()))
+        .unwrap_or_default();
     vec![
         Cell::text(Timestamp::from_seconds(entry.at).to_string()),
         Cell::text(entry.commit.short()),
@@ -192,7 +231,11 @@ fn row(entry: &LogEntry) -> Vec<Cell> {
         text(why.arm.clone()),
         number(why.probability),
         number(why.threshold),
-        text(why.policy_hash.as_ref().map(|hash| hash.chars().take(12).collect())),
+        text(
+            why.policy_hash
+                .as_ref()
+                .map(|hash| hash.chars().take(12).collect()),
+        ),
     ]
 }
 
@@ -206,14 +249,16 @@ fn rollback(args: &RollbackArgs) -> Result<()> {
     print(&format!("{}\n", commit.id))
 }
 
-/// Opens a repository that must be there: a mistyped path must not make one.
+/// Opens a repository that must be there: a mistyped path must not make one, nor must
+/// an empty folder become one.
 fn open(path: &Path) -> Result<PipelineRepository> {
     ensure!(
-        path.exists(),
+        path.join("HEAD").is_file() || path.join(".git").exists(),
         "there is no repository `{}`\n\nhint: `prestage replay --pipelines DIR.git` makes one",
         path.display()
     );
-    let store = GitStore::open(path).with_context(|| format!("cannot open `{}`", path.display()))?;
+    let store =
+        GitStore::open(path).with_context(|| format!("cannot open `{}`", path.display()))?;
     Ok(PipelineRepository::open(Box::new(store))?)
 }
 
@@ -221,7 +266,10 @@ fn read(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))
 }
 
-#[expect(clippy::disallowed_methods, reason = "a commit by a person carries the time of day")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a commit by a person carries the time of day"
+)]
 fn now() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |since| since.as_secs() as i64)

@@ -48,16 +48,30 @@ pub struct ReplayArgs {
 pub(super) fn run(args: &ReplayArgs) -> Result<()> {
     let scenario = scenarios::load(&args.scenario, &args.run.set)?;
     let contestants = contestants(args.policy.as_deref())?;
-    let options = ReplayOptions { skip_days: args.skip_days, days: args.days };
+    let options = ReplayOptions {
+        skip_days: args.skip_days,
+        days: args.days,
+    };
     let prepared = prepare(&args.history, &scenario, options, args.run.seed)?;
     for note in &prepared.unused {
         eprintln!("not replayed: {note}");
     }
-    let target = args.pipelines.as_deref().map_or(Target::Memory, Target::Git);
+    let target = args
+        .pipelines
+        .as_deref()
+        .map_or(Target::Memory, Target::Git);
     let progress = Progress::new("replay", contestants.len() as u64);
-    let replayed = args.run.on_threads(|| replay(&prepared.setting, &contestants, &target, &progress))?;
+    let replayed = args
+        .run
+        .on_threads(|| replay(&prepared.setting, &contestants, &target, &progress))?;
     if let Some(folder) = &args.out {
-        let page = write_run(folder, &prepared.setting, &contestants, &replayed, args.run.seed)?;
+        let page = write_run(
+            folder,
+            &prepared.setting,
+            &contestants,
+            &replayed,
+            args.run.seed,
+        )?;
         eprintln!("report: {}", page.display());
     }
     print_replay(&replayed.replay, args.output)
@@ -66,10 +80,16 @@ pub(super) fn run(args: &ReplayArgs) -> Result<()> {
 /// The policy (or its stand-in) first, then every baseline that is defined without it.
 fn contestants(policy: Option<&Path>) -> Result<Vec<Contestant>> {
     let Some(path) = policy else {
-        eprintln!("no --policy: stages of the newsvendor rule are committed, `{STATIC_TUNED}` is left out (its knobs come with a policy)");
+        eprintln!(
+            "no --policy: stages of the newsvendor rule are committed, `{STATIC_TUNED}` is left out (its knobs come with a policy)"
+        );
         let rest = baselines(&KnobCenters::default()).into_iter();
-        let rest = rest.filter(|contestant| !["newsvendor", STATIC_TUNED].contains(&contestant.arm.name.as_str()));
-        return Ok(std::iter::once(Contestant::baseline(stand_in())).chain(rest).collect());
+        let rest = rest.filter(|contestant| {
+            !["newsvendor", STATIC_TUNED].contains(&contestant.arm.name.as_str())
+        });
+        return Ok(std::iter::once(Contestant::baseline(stand_in()))
+            .chain(rest)
+            .collect());
     };
     let (artifact, centers) = super::export::load_shared(path)?;
     let policy = Contestant::policy(artifact, &centers, None);
@@ -84,7 +104,7 @@ pub(super) fn write_run(
     replayed: &Replayed,
     seed: u64,
 ) -> Result<PathBuf> {
-    std::fs::create_dir_all(folder)?;
+    run_folder::create_folder(folder)?;
     let name = &replayed.replay.history;
     let mut all = Vec::new();
     for (contestant, episode) in contestants.iter().zip(&replayed.episodes) {
@@ -92,15 +112,24 @@ pub(super) fn write_run(
     }
     run_folder::write_results(folder, &all)?;
     run_folder::write_timeline(folder, &replayed.timeline)?;
-    let arms: Vec<String> = contestants.iter().map(|contestant| contestant.arm.name.clone()).collect();
-    let reference = arms.iter().find(|arm| *arm == STATIC_TUNED).unwrap_or(&arms[0]).clone();
+    let arms: Vec<String> = contestants
+        .iter()
+        .map(|contestant| contestant.arm.name.clone())
+        .collect();
+    let reference = arms
+        .iter()
+        .find(|arm| *arm == STATIC_TUNED)
+        .unwrap_or(&arms[0])
+        .clone();
     let manifest = Manifest {
         format_version: run_folder::FORMAT_VERSION,
         name: format!("replay of {name}"),
         created_by: format!("prestage {}", env!("CARGO_PKG_VERSION")),
         git_revision: revision().to_owned(),
         seed,
-        config_hash: blake3::hash(format!("{:?}", setting.world).as_bytes()).to_hex().to_string(),
+        config_hash: blake3::hash(format!("{:?}", setting.world).as_bytes())
+            .to_hex()
+            .to_string(),
         scenario: name.clone(),
         evaluated_days: setting.record.days(),
         timeline_arm: Some(arms[0].clone()),
@@ -118,7 +147,10 @@ pub(super) fn print_replay(replay: &Replay, output: OutputArgs) -> Result<()> {
         Format::Json => print(&format!("{}\n", serde_json::to_string(replay)?)),
         Format::Csv => print_table(&table(replay, true), output),
         Format::Table => {
-            print(&format!("{}: {:.1} days, {} commits\n\n", replay.history, replay.days, replay.commits))?;
+            print(&format!(
+                "{}: {:.1} days, {} commits\n\n",
+                replay.history, replay.days, replay.commits
+            ))?;
             print_table(&table(replay, false), output)?;
             print("\nby need type\n\n")?;
             print_table(&by_need(replay), output)
@@ -128,8 +160,18 @@ pub(super) fn print_replay(replay: &Replay, output: OutputArgs) -> Result<()> {
 
 fn table(replay: &Replay, exact: bool) -> Table {
     let mut table = Table::new(&[
-        "arm", "cost_usd", "vs_first_usd", "low", "high", "needs", "hits", "misses", "waste", "blocked_minutes",
-        "runner_minutes", "slo_violation_minutes",
+        "arm",
+        "cost_usd",
+        "vs_first_usd",
+        "low",
+        "high",
+        "needs",
+        "hits",
+        "misses",
+        "waste",
+        "blocked_minutes",
+        "runner_minutes",
+        "slo_violation_minutes",
     ]);
     let bound = |value: Option<f64>| value.map_or(Cell::Empty, |value| Cell::Number(value, 0));
     for arm in &replay.arms {
@@ -149,13 +191,27 @@ fn table(replay: &Replay, exact: bool) -> Table {
 
 fn by_need(replay: &Replay) -> Table {
     let mut table = Table::new(&[
-        "need", "arm", "cost_usd", "needs", "hits", "misses", "waste", "blocked_minutes", "runner_minutes",
+        "need",
+        "arm",
+        "cost_usd",
+        "needs",
+        "hits",
+        "misses",
+        "waste",
+        "blocked_minutes",
+        "runner_minutes",
         "slo_violation_minutes",
     ]);
     for need in prestage_controller::NeedType::ALL {
         for arm in &replay.arms {
-            let Some(this) = arm.by_need.get(need.as_str()) else { continue };
-            let mut row = vec![Cell::text(need.as_str()), Cell::text(&arm.arm), Cell::Number(this.cost_usd, 0)];
+            let Some(this) = arm.by_need.get(need.as_str()) else {
+                continue;
+            };
+            let mut row = vec![
+                Cell::text(need.as_str()),
+                Cell::text(&arm.arm),
+                Cell::Number(this.cost_usd, 0),
+            ];
             row.extend(account(this, false));
             table.push(row);
         }

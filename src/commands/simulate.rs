@@ -2,7 +2,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use prestage_controller::{BASELINES, KnobCenters, NeedType, baseline};
 use prestage_envs::{CellResult, Episode, run_episode};
@@ -42,17 +42,30 @@ pub(super) fn run(args: &SimulateArgs) -> Result<()> {
     let scenario = scenarios::load(&args.scenario, &args.run.set)?;
     let contestant = contestant(args)?;
     let mut setting = setting(&scenario, args.run.seed);
-    setting.world = WorldOptions { keep_log: args.log.is_some(), ..setting.world };
+    setting.world = WorldOptions {
+        keep_log: args.log.is_some(),
+        ..setting.world
+    };
     let mut world = setting.world(&contestant.arm);
     let mut policy = contestant.knob_turner();
-    let episode = run_episode(&setting, &contestant.arm, policy.as_mut(), &mut world, &mut |_| {})?;
+    let episode = run_episode(
+        &setting,
+        &contestant.arm,
+        policy.as_mut(),
+        &mut world,
+        &mut |_| {},
+    )?;
     if let Some(directory) = &args.out {
         to_history(&setting.record, "req/s").write(directory)?;
         eprintln!("history: {}", directory.display());
     }
     if let Some(file) = &args.log {
         write_log(file, &world)?;
-        eprintln!("event log: {} ({} records)", file.display(), world.log().len());
+        eprintln!(
+            "event log: {} ({} records)",
+            file.display(),
+            world.log().len()
+        );
     }
     eprintln!(
         "{} events logged, digest {:016x}; builds waited {:.1} s for a runner on average",
@@ -64,11 +77,19 @@ pub(super) fn run(args: &SimulateArgs) -> Result<()> {
 fn contestant(args: &SimulateArgs) -> Result<Contestant> {
     if let Some(path) = &args.policy {
         let (artifact, centers) = super::export::load(path)?;
-        return Ok(Contestant::policy(Arc::<Artifact>::new(artifact), &centers, None));
+        return Ok(Contestant::policy(
+            Arc::<Artifact>::new(artifact),
+            &centers,
+            None,
+        ));
     }
     let Some(baseline) = baseline(&args.arm) else {
         let known: Vec<&str> = BASELINES.iter().map(|baseline| baseline.name).collect();
-        bail!("there is no arm `{}` (known: {})\n\nhint: `prestage list baselines` describes each", args.arm, known.join(", "));
+        bail!(
+            "there is no arm `{}` (known: {})\n\nhint: `prestage list baselines` describes each",
+            args.arm,
+            known.join(", ")
+        );
     };
     Ok(Contestant::baseline(baseline.arm(&KnobCenters::default())))
 }
@@ -76,20 +97,43 @@ fn contestant(args: &SimulateArgs) -> Result<Contestant> {
 /// One line a need type, and their sum.
 pub(super) fn by_need(episode: &Episode) -> Table {
     let mut table = Table::new(&[
-        "need", "cost_usd", "needs", "hits", "misses", "stages", "used", "expired", "withdrawn", "rolled_back",
-        "blocked_minutes", "slo_violation_minutes", "runner_minutes", "over_provision_hours",
+        "need",
+        "cost_usd",
+        "needs",
+        "hits",
+        "misses",
+        "stages",
+        "used",
+        "expired",
+        "withdrawn",
+        "rolled_back",
+        "blocked_minutes",
+        "slo_violation_minutes",
+        "runner_minutes",
+        "over_provision_hours",
     ]);
     for need in NeedType::ALL {
-        let cells: Vec<&CellResult> = episode.cells.iter().filter(|cell| cell.spec.need == need).collect();
+        let cells: Vec<&CellResult> = episode
+            .cells
+            .iter()
+            .filter(|cell| cell.spec.need == need)
+            .collect();
         table.push(line(need.as_str(), &cells));
     }
-    table.push(line("all", &episode.cells.iter().collect::<Vec<&CellResult>>()));
+    table.push(line(
+        "all",
+        &episode.cells.iter().collect::<Vec<&CellResult>>(),
+    ));
     table
 }
 
 fn line(name: &str, cells: &[&CellResult]) -> Vec<Cell> {
-    let count = |value: &dyn Fn(&CellResult) -> u64| Cell::Count(cells.iter().map(|cell| value(cell)).sum());
-    let sum = |value: &dyn Fn(&CellResult) -> f64| Cell::Number(cells.iter().map(|cell| value(cell)).sum(), 1);
+    let count = |value: &dyn Fn(&CellResult) -> u64| {
+        Cell::Count(cells.iter().map(|cell| value(cell)).sum())
+    };
+    let sum = |value: &dyn Fn(&CellResult) -> f64| {
+        Cell::Number(cells.iter().map(|cell| value(cell)).sum(), 1)
+    };
     vec![
         Cell::text(name),
         sum(&|cell| cell.cost.total()),
@@ -110,5 +154,5 @@ fn line(name: &str, cells: &[&CellResult]) -> Vec<Cell> {
 
 fn write_log(file: &std::path::Path, world: &World) -> Result<()> {
     let bytes = run_folder::csv_bytes(world.log().records())?;
-    run_folder::write_file(file, &bytes).with_context(|| format!("cannot write `{}`", file.display()))
+    run_folder::write_file(file, &bytes)
 }

@@ -1,12 +1,12 @@
 //! `prestage train`: the static policy, then one learnt policy a training seed.
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::Args;
 
 use super::{RunArgs, print};
 use crate::config::{Budgets, CONFIG, RunConfig};
-use crate::training;
+use crate::{run_folder, training};
 
 /// Arguments of `train`.
 #[derive(Debug, Args)]
@@ -31,7 +31,10 @@ pub(super) fn run(args: &TrainArgs) -> Result<()> {
         (None, None) => anyhow::bail!("a scenario or --resume RUN is needed"),
     };
     let tuned = args.run.on_threads(|| training::train(folder, &config))?;
-    eprintln!("static policy: {:.4} usd an hour and cell after {} simulated days of search", tuned.usd_per_cell_hour, tuned.simulated_days);
+    eprintln!(
+        "static policy: {:.4} usd an hour and cell after {} simulated days of search",
+        tuned.usd_per_cell_hour, tuned.simulated_days
+    );
     print(&format!("{}\n", folder.display()))
 }
 
@@ -42,7 +45,9 @@ fn start(args: &TrainArgs, scenario: &str) -> Result<RunConfig> {
         "`{}` is a run folder already\n\nhint: go on in it with --resume, or give another --out",
         args.out.display()
     );
-    std::fs::create_dir_all(&args.out).with_context(|| format!("cannot create `{}`", args.out.display()))?;
+    // What cannot be trained is refused before the search and before anything is written.
+    training::check(&config)?;
+    run_folder::create_folder(&args.out)?;
     config.write(&args.out)?;
     Ok(config)
 }

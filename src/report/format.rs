@@ -27,7 +27,7 @@ pub fn difference(value: f64) -> String {
 /// A ratio as a percentage with one decimal.
 pub fn percent(ratio: f64) -> String {
     let value = ratio * 100.0;
-    format!("{} %", signed(value, &format!("{:.1}", value.abs())))
+    format!("{}\u{a0}%", signed(value, &format!("{:.1}", value.abs())))
 }
 
 /// A ratio as a percentage with one decimal and a sign.
@@ -41,6 +41,7 @@ pub fn percent_difference(ratio: f64) -> String {
 }
 
 /// A label of an axis whose labels are `step` apart.
+#[cfg(any(feature = "plots", test))]
 pub fn tick(value: f64, step: f64) -> String {
     let (scale, unit) = match value.abs().max(step) {
         large if large >= 1e6 => (1e6, " M"),
@@ -84,6 +85,7 @@ pub fn escape(text: &str) -> String {
 }
 
 /// At most `length` characters, with an ellipsis where some were left out.
+#[cfg(any(feature = "plots", test))]
 pub fn shorten(text: &str, length: usize) -> String {
     if text.chars().count() <= length {
         return text.to_owned();
@@ -131,8 +133,8 @@ mod tests {
         assert_eq!(number(-0.001), "0.00", "no minus zero");
         assert_eq!(difference(3.0), "+3.00");
         assert_eq!(difference(0.0), "0.00");
-        assert_eq!(percent(-0.1234), "\u{2212}12.3 %");
-        assert_eq!(percent_difference(0.05), "+5.0 %");
+        assert_eq!(percent(-0.1234), "\u{2212}12.3\u{a0}%");
+        assert_eq!(percent_difference(0.05), "+5.0\u{a0}%");
     }
 
     #[test]

@@ -195,34 +195,11 @@ fn show_figure(figure: &Figure) -> String {
 }
 
 fn arm_table(summary: &Summary) -> String {
-    let mut rows = String::new();
-    for arm in summary.by_cost() {
-        let totals = &arm.totals;
-        let mut row = vec![
-            name_cell(arm, summary),
-            cell(&number(arm.cost_mean)),
-            cell(&number(arm.cost_iqm)),
-        ];
-        row.push(difference_cell(arm, summary));
-        row.push(cell(
-            &totals.coverage().map_or_else(|| "-".to_owned(), percent),
-        ));
-        let weekly = [
-            totals.hits,
-            totals.misses,
-            totals.waste,
-            totals.blocked_minutes,
-            totals.slo_violation_minutes,
-            totals.runner_minutes,
-        ];
-        row.extend(weekly.map(|value| cell(&number(value * DAYS))));
-        row.push(cell(&format!(
-            "{} \u{d7} {}",
-            arm.training_seeds.max(1),
-            arm.scenarios
-        )));
-        let _ = writeln!(rows, "<tr{}>{}</tr>", row_class(arm, summary), row.concat());
-    }
+    let rows: String = summary
+        .by_cost()
+        .into_iter()
+        .map(|arm| arm_row(arm, summary))
+        .collect();
     let caption = format!(
         "All arms, cheapest first. Costs in dollars a day; the rest for a week. The difference to \
          {} is paired, with its 95 % interval. n: training seeds \u{d7} scenarios.",
@@ -234,6 +211,33 @@ fn arm_table(summary: &Summary) -> String {
                 <tr><th>mean</th><th>IQM</th><th>difference</th><th>hit</th><th>miss</th>\
                 <th>waste</th><th>blocked</th><th>SLO</th><th>runner</th></tr>\n";
     table(&caption, head, &rows)
+}
+
+fn arm_row(arm: &Arm, summary: &Summary) -> String {
+    let totals = &arm.totals;
+    let counts = [totals.hits, totals.misses, totals.waste];
+    let minutes = [
+        totals.blocked_minutes,
+        totals.slo_violation_minutes,
+        totals.runner_minutes,
+    ];
+    let cells = [
+        name_cell(arm, summary),
+        cell(&number(arm.cost_mean)),
+        cell(&number(arm.cost_iqm)),
+        difference_cell(arm, summary),
+        cell(&totals.coverage().map_or_else(|| "-".to_owned(), percent)),
+        counts
+            .map(|value| cell(&count_a_week(value * DAYS)))
+            .concat(),
+        minutes.map(|value| cell(&number(value * DAYS))).concat(),
+        cell(&format!(
+            "{} \u{d7} {}",
+            arm.training_seeds.max(1),
+            arm.scenarios
+        )),
+    ];
+    format!("<tr{}>{}</tr>\n", row_class(arm, summary), cells.concat())
 }
 
 fn table(caption: &str, head: &str, rows: &str) -> String {
@@ -289,7 +293,7 @@ fn difference_cell(arm: &Arm, summary: &Summary) -> String {
 
 fn need_tables(summary: &Summary) -> String {
     let mut tables = String::from("<div class=\"needs\">\n");
-    let head = "<tr><th>Arm</th><th>cost</th><th>need</th><th>hit</th><th>miss</th><th>stage</th>\
+    let head = "<tr><th>Arm</th><th>cost</th><th>needs</th><th>hit</th><th>miss</th><th>stages</th>\
                 <th>waste</th><th>with&shy;drawn</th><th>cov&shy;erage</th><th>accu&shy;racy</th></tr>\n";
     for (index, need) in summary.needs.iter().enumerate() {
         let mut rows = String::new();
@@ -341,8 +345,8 @@ fn definitions(report: &Report) -> String {
          dependency update, a test shard.</dd>\n\
          <dt>hit</dt><dd>A need whose stage stood ready when it arose.</dd>\n\
          <dt>miss</dt><dd>A need whose stage did not; the deployment is blocked until it does.</dd>\n\
-         <dt>waste</dt><dd>A stage that expired or was rolled back before any need used it. A stage \
-         that the policy itself withdrew in time is counted apart.</dd>\n\
+         <dt>waste</dt><dd>A stage made ahead that no need ever used: expired, withdrawn or rolled \
+         back.</dd>\n\
          <dt>coverage</dt><dd>Hits divided by needs (&ldquo;met in time&rdquo;).</dd>\n\
          <dt>accuracy</dt><dd>Stages used divided by stages made ahead.</dd>\n\
          <dt>cost</dt><dd>Everything in the price book, waste and runner minutes included, in dollars \

@@ -123,9 +123,9 @@ pub struct Totals {
     pub stages: f64,
     /// Stages used.
     pub used: f64,
-    /// Stages expired or rolled back unused.
+    /// Stages never used: expired, withdrawn or rolled back.
     pub waste: f64,
-    /// Stages withdrawn by the policy.
+    /// Of these, withdrawn by the policy.
     pub withdrawn: f64,
     /// Minutes deployments were blocked.
     pub blocked_minutes: f64,
@@ -384,7 +384,7 @@ impl Totals {
             totals.misses += row.misses as f64 * weight;
             totals.stages += row.stages as f64 * weight;
             totals.used += row.used as f64 * weight;
-            totals.waste += (row.expired + row.rolled_back) as f64 * weight;
+            totals.waste += (row.expired + row.withdrawn + row.rolled_back) as f64 * weight;
             totals.withdrawn += row.withdrawn as f64 * weight;
             totals.blocked_minutes += row.blocked_minutes * weight;
             totals.slo_violation_minutes += row.slo_violation_minutes * weight;

@@ -218,7 +218,7 @@ fn summary_says_what_the_numbers_say() {
     assert!(
         page.contains("Against the cheapest rule, which needs no training: ppo beats fixed-share")
     );
-    assert!(page.contains("clairvoyant, which knows what production cannot, costs \u{2212}"));
+    assert!(page.contains("clairvoyant, which knows what production cannot, is 3"));
     assert!(
         !page.contains("read it as a sketch"),
         "10 x 30 is enough for a claim"

@@ -2,7 +2,7 @@
 //!
 //! A claim is made only when the interval excludes zero, and a run that is smaller than
 //! a claim needs says so itself. Plain text; the page escapes it.
-use super::format::{count, difference, number, percent, percent_difference};
+use super::format::{count, difference, number, percent};
 use super::summary::{Arm, ArmKind, Difference, Summary, Verdict};
 
 /// Below these, a difference between learned policies is not a finding (DESIGN 6).
@@ -44,22 +44,6 @@ pub fn verdict(difference: &Difference) -> &'static str {
         Verdict::WithinNoise => "no difference within noise",
         Verdict::Unknown => "not enough scenarios to tell",
     }
-}
-
-/// `-2.10 [-3.00, -1.20]`, or without brackets where there is no interval.
-pub fn with_interval(value: &Difference) -> String {
-    match value.interval {
-        Some(interval) => format!(
-            "{} {}",
-            difference(value.mean),
-            bounds(value, interval.lower, interval.upper)
-        ),
-        None => difference(value.mean),
-    }
-}
-
-fn bounds(_: &Difference, lower: f64, upper: f64) -> String {
-    format!("[{}, {}]", difference(lower), difference(upper))
 }
 
 fn cheapest_sentence(summary: &Summary) -> Option<String> {
@@ -137,13 +121,16 @@ fn bound_sentence(summary: &Summary) -> Option<String> {
         .by_cost()
         .into_iter()
         .find(|arm| arm.kind == ArmKind::Bound)?;
-    let relative = bound.difference.as_ref()?.relative()?;
-    Some(format!(
-        "{}, which knows what production cannot, costs {} against {}: no policy could gain more.",
-        bound.name,
-        percent_difference(relative),
-        reference.name
-    ))
+    let difference = bound.difference.as_ref()?;
+    let relative = difference.relative()?;
+    (difference.verdict() == Verdict::Better).then(|| {
+        format!(
+            "{}, which knows what production cannot, is {} cheaper than {}.",
+            bound.name,
+            percent(relative.abs()),
+            reference.name
+        )
+    })
 }
 
 fn size_sentence(trained: &[&Arm], summary: &Summary) -> Option<String> {

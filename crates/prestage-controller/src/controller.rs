@@ -248,13 +248,13 @@ impl Cell {
             + hold
     }
 
-    /// The newsvendor's critical fractile, moved by the threshold knob:
-    /// stage when the probability of a need is at least
-    /// waste / (waste + miss) (Arrow, Harris and Marschak 1951).
-    pub(crate) fn threshold(&self, prices: &PriceBook, now: Timestamp) -> f64 {
+    /// Log-odds of the newsvendor's critical fractile, moved by the threshold knob:
+    /// stage when the probability of a need is at least waste / (waste + miss)
+    /// (Arrow, Harris and Marschak 1951). Infinite for the rules that never or
+    /// always stage, whatever a forecast says.
+    pub(crate) fn threshold_log_odds(&self, prices: &PriceBook, now: Timestamp) -> f64 {
         let waste = self.waste_usd(prices).max(1e-6);
-        let log_odds = (waste / self.miss_usd(prices, now).max(1e-6)).ln();
-        logistic(log_odds + self.knobs.threshold_log_odds)
+        (waste / self.miss_usd(prices, now).max(1e-6)).ln() + self.knobs.threshold_log_odds
     }
 }
 

@@ -167,6 +167,6 @@ pub enum HostError {
         /// The service.
         service: String,
         /// Why.
-        source: prestage_lpt::Error,
+        source: Box<prestage_lpt::Error>,
     },
 }

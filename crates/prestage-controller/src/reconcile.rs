@@ -8,7 +8,7 @@ use prestage_lpt::NeedType;
 use prestage_policy::Policy;
 use prestage_telemetry::{Span, Timestamp};
 
-use crate::controller::{Cell, CellView, Controller, log_odds};
+use crate::controller::{Cell, CellView, Controller, log_odds, logistic};
 use crate::observation;
 use crate::ports::{HostError, Ports, StageRequest, StageState, StageStatus};
 
@@ -81,37 +81,40 @@ fn act(
     retrain_if_due(cell, ports, now);
     let horizon = cell.horizon();
     let probability = cell.model.probability(now, horizon);
-    let threshold = cell.threshold(&controller.prices, now);
+    let threshold = cell.threshold_log_odds(&controller.prices, now);
     cell.view = CellView {
         probability,
-        threshold,
+        threshold: logistic(threshold),
         horizon,
     };
+    let margin = log_odds(probability) - threshold;
     // Calibration is judged on hourly forecasts: five-minute ones say the same again.
     if now.0.rem_euclid(3_600_000_000) < RECONCILE_EVERY.0 {
         cell.health.forecast(now, horizon, probability);
     }
     match ports.stage(cell.spec.id) {
-        None if probability >= threshold => ports.propose(&request(cell, now)),
+        None if margin >= 0.0 => ports.propose(&request(cell, now)),
         Some(stage) if stage.state == StageState::Ready && !stage.refreshing => {
-            keep_or_change(cell, ports, now, stage)
+            keep_or_change(cell, ports, now, Standing { stage, margin })
         }
         _ => Ok(()),
     }
+}
+
+/// A ready stage and by how much its need passes the threshold, in log-odds.
+struct Standing {
+    stage: StageStatus,
+    margin: f64,
 }
 
 fn keep_or_change(
     cell: &Cell,
     ports: &mut dyn Ports,
     now: Timestamp,
-    stage: StageStatus,
+    standing: Standing,
 ) -> Result<(), HostError> {
-    let CellView {
-        probability,
-        threshold,
-        ..
-    } = cell.view;
-    if log_odds(probability) < log_odds(threshold) - WITHDRAW_MARGIN {
+    let Standing { stage, margin } = standing;
+    if margin < -WITHDRAW_MARGIN {
         return ports.withdraw(cell.spec.id, now);
     }
     let wanted = request(cell, now);

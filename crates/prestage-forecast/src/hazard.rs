@@ -219,7 +219,11 @@ mod tests {
         hazard.retrain();
         // 400 events in 4,000 hours and a prior of one event in 100 hours.
         let expected = 401.0 / 4100.0;
-        assert!((hazard.base_rate() - expected).abs() < 1e-4, "rate {}", hazard.base_rate());
+        assert!(
+            (hazard.base_rate() - expected).abs() < 1e-4,
+            "rate {}",
+            hazard.base_rate()
+        );
         let now = Timestamp(start().0 + 4000 * HOUR);
         // Ten hours of exposure at 0.1 an hour: one expected event.
         assert!((hazard.expected(now, 24.0) - 2.4).abs() < 0.5);

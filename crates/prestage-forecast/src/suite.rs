@@ -37,6 +37,8 @@ pub struct SuiteModel {
     variance: f64,
     persistence: f64,
     last: Option<(Timestamp, f64)>,
+    /// Runs in a row beyond the bound, negative when below.
+    outliers: i32,
 }
 
 impl SuiteModel {
@@ -54,6 +56,7 @@ impl SuiteModel {
             variance: 0.02,
             persistence: 0.02,
             last: None,
+            outliers: 0,
         }
     }
 
@@ -67,6 +70,12 @@ impl SuiteModel {
         let predicted = self.level + self.trend_per_h * hours;
         let bound = 3.0 * self.variance.sqrt();
         let innovation = (value - predicted).clamp(-bound, bound);
+        if self.is_step(value - predicted, bound) {
+            self.level = value;
+            self.outliers = 0;
+            self.last = Some((at, value));
+            return;
+        }
         // A run counts for at least a twentieth, however close the runs are.
         let gain = (1.0 - (-std::f64::consts::LN_2 * hours / self.half_life_h).exp()).max(0.05);
         self.level = predicted + gain * innovation;
@@ -80,6 +89,24 @@ impl SuiteModel {
         let step = (value - previous).clamp(-bound, bound);
         self.persistence += 0.03 * (step * step - self.persistence);
         self.last = Some((at, value));
+    }
+
+    /// One run far off is an outlier; three in a row on the same side are a step, to
+    /// which the level goes at once.
+    fn is_step(&mut self, error: f64, bound: f64) -> bool {
+        let side = if error > bound {
+            1
+        } else if error < -bound {
+            -1
+        } else {
+            0
+        };
+        self.outliers = if side != 0 && self.outliers.signum() != -side {
+            self.outliers + side
+        } else {
+            side
+        };
+        self.outliers.abs() >= 3
     }
 
     fn budget_log(&self) -> f64 {
@@ -200,6 +227,19 @@ mod tests {
         let p_late = late.probability(later, Span::from_hours(12));
         assert!(p_late > p_early + 0.1, "early {p_early}, late {p_late}");
         assert_eq!(late.magnitude(later, Span::from_hours(12), 0.9), 2);
+    }
+
+    #[test]
+    fn a_suite_cut_in_half_is_believed_after_three_runs() {
+        let cut = |day: f64| {
+            if day < 29.25 {
+                660.0 + 10.0 * (day * 9.0).sin()
+            } else {
+                330.0
+            }
+        };
+        let (model, now) = grown(30, cut);
+        assert!(model.probability(now, Span::from_hours(12)) < 0.01);
     }
 
     #[test]

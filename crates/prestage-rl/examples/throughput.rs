@@ -154,6 +154,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let mut trainer = Trainer::new(learner, &mut env)?;
     trainer.run(&mut env, |_, _, _| Ok(()))?;
+    println!("weights {}", trainer.weights_blake3());
     let minibatches = UPDATES * n_epochs * N_STEPS * n_rows / batch_size;
     println!(
         "{} row-steps, {minibatches} minibatches",

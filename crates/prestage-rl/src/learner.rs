@@ -21,8 +21,11 @@ pub struct AlgoEntry {
     /// One line for lists.
     pub about: &'static str,
     /// Parses and validates the settings, draws the initial weights.
-    pub build: fn(&serde_json::Value, &LearnerContext<'_>) -> Result<Box<dyn Learner>, Error>,
+    pub build: Build,
 }
+
+/// Makes a learner from its settings.
+pub type Build = fn(&serde_json::Value, &LearnerContext<'_>) -> Result<Box<dyn Learner>, Error>;
 
 /// What a learner is built for.
 #[derive(Clone, Copy, Debug)]

@@ -34,7 +34,8 @@ mod test_envs;
 pub use device::ComputeDevice;
 pub use error::Error;
 pub use learner::{
-    ALGOS, AlgoEntry, LearnMetrics, Learner, LearnerContext, Networks, Schedule, build_learner,
+    ALGOS, AlgoEntry, Build, LearnMetrics, Learner, LearnerContext, Networks, Schedule,
+    build_learner,
 };
 pub use ppo::{Ppo, PpoParams, PpoSpec};
 pub use rollout::{Rollout, RolloutShape};

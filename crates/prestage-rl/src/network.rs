@@ -171,15 +171,12 @@ fn orthogonal(shape: &LayerShape, rng: &mut ChaCha8Rng) -> Vec<f32> {
             basis.push(vector.iter().map(|x| x / norm).collect());
         }
     }
-    let mut weight = Vec::with_capacity(few * long);
-    for input in 0..shape.n_in {
-        for output in 0..shape.n_out {
-            let value = if shape.n_in <= shape.n_out {
-                basis[input][output]
-            } else {
-                basis[output][input]
-            };
-            weight.push((value * shape.gain) as f32);
+    let wide = shape.n_in <= shape.n_out;
+    let mut weight = vec![0.0; few * long];
+    for (i, vector) in basis.iter().enumerate() {
+        for (j, value) in vector.iter().enumerate() {
+            let (input, output) = if wide { (i, j) } else { (j, i) };
+            weight[input * shape.n_out + output] = (value * shape.gain) as f32;
         }
     }
     weight

@@ -28,7 +28,7 @@ pub use scenario::{
     CommitsSpec, DependenciesSpec, OperationSpec, ReleasesSpec, RunnersSpec, Scenario,
     ScenarioSpec, ServicesSpec, StageSpec, StagesSpec, SuiteSpec, TrafficSpec,
 };
-pub use scenario_error::ScenarioError;
+pub use scenario_error::{ScenarioError, nearest};
 pub use stage::{StageEvent, StageEventKind, StageId, StageOrigin};
 pub use workloads::{WORKLOADS, Workload};
 pub use world::{World, WorldOptions};

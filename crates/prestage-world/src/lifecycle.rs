@@ -164,7 +164,10 @@ impl World {
         let stage = &mut self.stages[id.0 as usize];
         let magnitude = request.magnitude.max(stage.magnitude);
         let grows = magnitude > stage.magnitude;
-        stage.refreshing = Some(Refresh { at_commit, magnitude });
+        stage.refreshing = Some(Refresh {
+            at_commit,
+            magnitude,
+        });
         if grows && self.options.keep_stage_events {
             self.stage_event(id, StageEventKind::Resized(Box::new(request.clone())));
         }

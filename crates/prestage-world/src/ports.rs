@@ -61,7 +61,11 @@ impl PipelineHost for World {
     }
 
     fn withdraw(&mut self, cell: CellId, at: Timestamp) -> Result<(), HostError> {
-        assert_eq!(at, timestamp(self.now), "a withdrawal at another time than the world's");
+        assert_eq!(
+            at,
+            timestamp(self.now),
+            "a withdrawal at another time than the world's"
+        );
         self.ready_stage(cell)?;
         self.end_predicted(cell, StageEnd::Withdrawn);
         Ok(())

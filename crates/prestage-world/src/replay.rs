@@ -131,12 +131,11 @@ impl<'a> Builder<'a> {
         let end = options.days.map_or(recorded_end, |days| {
             recorded_end.min(start + SimTime::from_days(i64::from(days)))
         });
-        let skipped = SimTime::from_days(i64::from(options.skip_days)).min(CALIBRATION_MAX);
         Ok(Self {
             spec,
             record: Exogenous {
                 name: world.world.clone(),
-                history_start: start - skipped,
+                history_start: start - CALIBRATION_MAX,
                 start,
                 end,
                 services: Vec::new(),

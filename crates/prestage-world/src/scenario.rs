@@ -386,7 +386,16 @@ impl Scenario {
             source: Box::new(source),
         })?;
         let spec = overridden(path, spec, overrides)?;
-        Self::checked(path, spec)
+        Self::checked(path, spec).map_err(|mut error| {
+            if let ScenarioError::Value { line, key, .. } = &mut error
+                && !overrides
+                    .iter()
+                    .any(|text| text.trim().starts_with(key.as_str()))
+            {
+                *line = line_of(text, key);
+            }
+            error
+        })
     }
 
     /// Checks a spec.
@@ -396,6 +405,7 @@ impl Scenario {
         match problems.into_iter().next() {
             Some(problem) => Err(ScenarioError::Value {
                 path: path.to_owned(),
+                line: None,
                 key: problem.key,
                 found: problem.found,
                 allowed: problem.allowed,
@@ -424,6 +434,19 @@ impl Scenario {
     }
 }
 
+/// The line on which the value of a dotted key stands, if it does.
+fn line_of(text: &str, key: &str) -> Option<usize> {
+    let document = toml::de::DeTable::parse(text).ok()?.into_inner();
+    // Some checks are of a property of the value: `services.tiers (length)`.
+    let key = key.split(' ').next()?;
+    let mut parts = key.split('.');
+    let mut value = document.get(parts.next()?)?;
+    for part in parts {
+        value = value.get_ref().as_table()?.get(part)?;
+    }
+    Some(text[..value.span().start].matches('\n').count() + 1)
+}
+
 fn prices_of(path: &str, spec: &ScenarioSpec) -> Result<PriceBook, ScenarioError> {
     let book = PRICE_BOOKS
         .iter()
@@ -432,6 +455,7 @@ fn prices_of(path: &str, spec: &ScenarioSpec) -> Result<PriceBook, ScenarioError
             let known: Vec<&str> = PRICE_BOOKS.iter().map(|book| book.name).collect();
             ScenarioError::Value {
                 path: path.to_owned(),
+                line: None,
                 key: "price_book".to_owned(),
                 found: format!("\"{}\"", spec.price_book),
                 allowed: format!("one of {}", known.join(", ")),
@@ -440,6 +464,7 @@ fn prices_of(path: &str, spec: &ScenarioSpec) -> Result<PriceBook, ScenarioError
     let prices = spec.prices.clone().unwrap_or_else(|| (book.build)());
     prices.validate().map_err(|error| ScenarioError::Value {
         path: path.to_owned(),
+        line: None,
         key: format!("prices.{}", error.key),
         found: error.found.to_string(),
         allowed: "a finite number of at least 0".to_owned(),

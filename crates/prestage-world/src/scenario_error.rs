@@ -12,10 +12,12 @@ pub enum ScenarioError {
         source: Box<toml::de::Error>,
     },
     /// A value that cannot be.
-    #[error("`{path}`: `{key}` is {found} (allowed: {allowed})")]
+    #[error("`{path}`: {}`{key}` is {found} (allowed: {allowed})", place(line))]
     Value {
         /// The file.
         path: String,
+        /// Line of the key, where it stands in the file and was not overridden.
+        line: Option<usize>,
         /// Dotted key.
         key: String,
         /// Its value.
@@ -35,8 +37,12 @@ pub enum ScenarioError {
     },
 }
 
+fn place(line: &Option<usize>) -> String {
+    line.map_or_else(String::new, |line| format!("line {line}: "))
+}
+
 /// The candidate within edit distance 3 that is nearest to `word`.
-pub(crate) fn nearest<'a>(word: &str, candidates: &'a [String]) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, candidates: &'a [String]) -> Option<&'a str> {
     candidates
         .iter()
         .map(|candidate| (edit_distance(word, candidate), candidate.as_str()))

@@ -226,11 +226,14 @@ impl World {
             self.now, self.record.history_start,
             "a world is warmed up once, before it runs"
         );
-        while self.now < self.record.start {
+        loop {
             let until = (self.now + DAY).min(self.record.start);
             self.replay_history(until);
             controller.warm_up(&self.tail, timestamp(until));
             controller.train_all(timestamp(until));
+            if self.now >= self.record.start {
+                break;
+            }
         }
         self.open();
     }

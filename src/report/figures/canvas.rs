@@ -115,11 +115,17 @@ impl Canvas<'_> {
         infallible(self.area.draw(&Rectangle::new(corners, color.filled())));
     }
 
-    /// The outline of a rectangle.
-    pub fn frame(&self, corner: (f64, f64), opposite: (f64, f64), color: RGBAColor) {
-        let corners = [units(corner), units(opposite)];
-        let style = color.stroke_width((1.25 * UNITS) as u32);
-        infallible(self.area.draw(&Rectangle::new(corners, style)));
+    /// The outline of a rectangle. A closed path, because plotters writes rectangles
+    /// without their stroke width.
+    pub fn frame(&self, (left, top): (f64, f64), (right, bottom): (f64, f64), color: RGBAColor) {
+        let corners = [
+            (left, top),
+            (right, top),
+            (right, bottom),
+            (left, bottom),
+            (left, top),
+        ];
+        self.line(&corners, color, 1.5);
     }
 
     /// A filled circle.

@@ -8,9 +8,8 @@ use super::canvas::{
     Align, BLUE, Canvas, GREEN, INK, LABEL, SMALL, Scale, VERMILLION, Words, figure, text_width,
 };
 use crate::report::Report;
-use crate::report::format::{number, shorten, tick};
+use crate::report::format::{difference as signed, number, shorten, tick};
 use crate::report::summary::{Arm, ArmKind, Difference, Summary, Verdict};
-use crate::report::words;
 
 const WIDTH: f64 = 960.0;
 const ROW_HEIGHT: f64 = 32.0;
@@ -55,7 +54,7 @@ fn paint(canvas: &Canvas<'_>, summary: &Summary, arms: &[&Arm]) {
     canvas.heading((BARS.0, 18.0), "Cost, $ a day", Align::Left);
     let reference = format!("Difference to {}, $ a day", shorten(&summary.reference, 20));
     canvas.heading((DIFFERENCES.0, 18.0), &reference, Align::Left);
-    draw_axis(canvas, &costs, bottom, 3);
+    draw_axis(canvas, &costs, bottom, 4);
     draw_axis(canvas, &differences, bottom, 5);
     let zero = differences.clamped(0.0);
     canvas.line(&[(zero, TOP - 6.0), (zero, bottom)], INK.mix(0.8), 1.25);
@@ -114,7 +113,7 @@ fn draw_difference(canvas: &Canvas<'_>, scale: &Scale, difference: &Difference, 
     };
     canvas.text(
         (WIDTH - 8.0, y),
-        &words::with_interval(difference),
+        &with_interval(difference),
         SMALL,
         Align::Right,
     );
@@ -135,6 +134,21 @@ fn draw_difference(canvas: &Canvas<'_>, scale: &Scale, difference: &Difference, 
         }
     }
     canvas.circle((scale.at(difference.mean), y), 4.5, color);
+}
+
+/// `-2.10 [-3.00, -1.20]`, or without brackets where there is no interval.
+fn with_interval(found: &Difference) -> String {
+    let mean = signed(found.mean);
+    match found.interval {
+        Some(interval) => {
+            format!(
+                "{mean} [{}, {}]",
+                signed(interval.lower),
+                signed(interval.upper)
+            )
+        }
+        None => mean,
+    }
 }
 
 /// The arm lies beyond the panel; its number stands beside it.

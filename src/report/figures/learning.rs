@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use plotters::style::Color;
 
 use super::Figure;
-use super::canvas::{Align, BLUE, Canvas, INK, SKY, SMALL, Scale, Words, figure, text_width};
+use super::canvas::{Align, Canvas, INK, SKY, SMALL, Scale, VERMILLION, Words, figure, text_width};
 use crate::report::Report;
 use crate::report::format::{count, tick};
 use crate::run_folder::Progress;
@@ -62,7 +62,7 @@ pub fn draw(report: &Report) -> Option<Figure> {
             quantity.label,
             count(curves.len(), "training seed", "training seeds"),
             if quantity.target.is_some() {
-                " Training starts at the static policy."
+                " Training explores around the static policy, which costs more at first."
             } else {
                 ""
             }
@@ -118,9 +118,9 @@ fn paint(canvas: &Canvas<'_>, quantity: &Quantity, curves: &[Curve]) {
             .collect()
     };
     for curve in curves {
-        canvas.line(&place(curve), SKY.mix(0.6), 1.25);
+        canvas.line(&place(curve), SKY.mix(0.5), 1.25);
     }
-    canvas.line(&place(&median), BLUE.mix(1.0), 3.0);
+    canvas.line(&place(&median), VERMILLION.mix(1.0), 3.0);
     draw_legend(canvas, quantity, curves.len());
 }
 
@@ -167,7 +167,7 @@ fn draw_legend(canvas: &Canvas<'_>, quantity: &Quantity, seeds: usize) {
     for (index, (label, width)) in labels.iter().zip(&widths).enumerate() {
         match index {
             0 => canvas.line(&[(x, 18.0), (x + 28.0, 18.0)], SKY.mix(0.8), 1.25),
-            1 => canvas.line(&[(x, 18.0), (x + 28.0, 18.0)], BLUE.mix(1.0), 3.0),
+            1 => canvas.line(&[(x, 18.0), (x + 28.0, 18.0)], VERMILLION.mix(1.0), 3.0),
             _ => canvas.dashes(x, x + 28.0, 18.0, INK.mix(0.75)),
         }
         canvas.note((x + 35.0, 18.0), label, Align::Left);

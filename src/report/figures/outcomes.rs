@@ -25,7 +25,7 @@ pub fn draw(report: &Report) -> Option<Figure> {
     let summary = &report.summary;
     let arms = summary.by_cost();
     let is_empty = |arm: &&Arm| arm.totals.needs + arm.totals.stages <= 0.0;
-    if arms.iter().all(|arm| is_empty(&arm)) {
+    if arms.iter().all(is_empty) {
         return None;
     }
     let height = TOP + ROW_HEIGHT * arms.len() as f64 + 34.0;
@@ -33,8 +33,8 @@ pub fn draw(report: &Report) -> Option<Figure> {
         name: "outcomes",
         title: "Hits, misses and waste by need type".to_owned(),
         caption: "Counts a week in one scenario. To the right of the axis: needs whose stage was \
-                  ready (hit) and needs that had to wait (miss). To the left: stages that expired \
-                  or were rolled back unused (waste). Each panel has its own scale; arms in order of \
+                  ready (hit) and needs that had to wait (miss). To the left: stages that were \
+                  never used (waste). Each panel has its own scale; arms in order of \
                   cost."
             .to_owned(),
     };

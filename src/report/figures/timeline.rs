@@ -6,8 +6,8 @@ use prestage_telemetry::{Span, Timestamp};
 
 use super::Figure;
 use super::canvas::{
-    Align, BLUE, Canvas, GREEN, INK, LABEL, ORANGE, PURPLE, SKY, SMALL, Scale, VERMILLION, Words,
-    figure, text_width,
+    Align, Canvas, GREEN, INK, LABEL, ORANGE, PURPLE, SKY, SMALL, Scale, VERMILLION, Words, figure,
+    text_width,
 };
 use crate::report::Report;
 use crate::report::format::{shorten, words};
@@ -73,7 +73,11 @@ fn lanes(timeline: &[TimelineRow]) -> Vec<Lane<'_>> {
     let mut lanes = Vec::with_capacity(by_cell.len());
     for ((service, need), mut rows) in by_cell {
         rows.sort_by_key(|row| row.epoch);
-        lanes.push(Lane { service, need, rows });
+        lanes.push(Lane {
+            service,
+            need,
+            rows,
+        });
     }
     lanes
 }
@@ -115,7 +119,7 @@ fn draw_lane(canvas: &Canvas<'_>, lane: &Lane<'_>, time: &Scale, top: f64) {
     let bottom = top + LANE_HEIGHT;
     for (from, to) in lane.staged_spans() {
         let (from, to) = (time.clamped(from as f64), time.clamped(to as f64));
-        canvas.rectangle((from, top), (to.max(from + 1.5), bottom), SKY.mix(0.32));
+        canvas.rectangle((from, top), (to.max(from + 1.5), bottom), SKY.mix(0.28));
     }
     let most = lane.probability_max();
     let probability = Scale::new((0.0, most), (bottom - 3.0, top + 17.0));
@@ -130,11 +134,11 @@ fn draw_lane(canvas: &Canvas<'_>, lane: &Lane<'_>, time: &Scale, top: f64) {
     };
     let threshold = stepped(&place(|row| row.threshold));
     if threshold.len() > 1 {
-        canvas.line(&without_collinear(&threshold), INK.mix(0.7), 1.25);
+        canvas.line(&without_collinear(&threshold), ORANGE.mix(1.0), 1.75);
     }
     let forecast = place(|row| row.probability);
     if forecast.len() > 1 {
-        canvas.line(&without_collinear(&forecast), BLUE.mix(1.0), 1.75);
+        canvas.line(&without_collinear(&forecast), INK.mix(0.95), 1.75);
     }
     canvas.text(
         (LEFT - 46.0, top + 20.0),
@@ -221,13 +225,13 @@ fn draw_legend(canvas: &Canvas<'_>, lanes: &[Lane<'_>]) {
         x += 42.0 + text_width(label, SMALL);
     };
     entry("forecast", &|x| {
-        canvas.line(&[(x, y), (x + 20.0, y)], BLUE.mix(1.0), 1.75)
+        canvas.line(&[(x, y), (x + 20.0, y)], INK.mix(0.95), 1.75)
     });
     entry("threshold", &|x| {
-        canvas.line(&[(x, y), (x + 20.0, y)], INK.mix(0.7), 1.25)
+        canvas.line(&[(x, y), (x + 20.0, y)], ORANGE.mix(1.0), 1.75)
     });
     entry("staged", &|x| {
-        canvas.rectangle((x, y - 7.0), (x + 20.0, y + 7.0), SKY.mix(0.32))
+        canvas.rectangle((x, y - 7.0), (x + 20.0, y + 7.0), SKY.mix(0.28))
     });
     let occurs = |outcome| {
         lanes

@@ -221,9 +221,9 @@ pub enum Error {
 impl Error {
     /// Whether the machine is at fault (exit code 3), not the user's files (exit code 2).
     pub fn is_environment(&self) -> bool {
-        // Opening a directory as a file, or a path that goes through a file, is a wrong
-        // argument, whatever layer noticed it.
-        matches!(self, Self::Io { cause, .. } if !matches!(
+        // Reading a directory as a file, or a path that goes through a file, is a wrong
+        // argument, whatever layer noticed it; a place that cannot be made is not.
+        matches!(self, Self::Io { action, cause, .. } if *action == "create" || !matches!(
             cause.kind(),
             io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidInput
         ))

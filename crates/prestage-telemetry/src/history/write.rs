@@ -35,6 +35,13 @@ fn check_target(directory: &Path) -> Result<bool, Error> {
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(false),
+        // The file itself may be removed; a path below a file cannot be made.
+        Err(cause)
+            if cause.kind() == io::ErrorKind::NotADirectory
+                && fs::symlink_metadata(directory).is_err() =>
+        {
+            return Err(io_error(directory, "create", cause));
+        }
         Err(cause) if cause.kind() == io::ErrorKind::NotADirectory => {
             return Err(Error::Occupied {
                 path: directory.display().to_string(),
