@@ -92,10 +92,7 @@ impl RunConfig {
             tune: budgets.tune,
             train: budgets.train,
             eval: budgets.eval,
-            scenario: ScenarioSpec {
-                prices: Some(scenario.prices().clone()),
-                ..scenario.spec().clone()
-            },
+            scenario: scenario.resolved(),
         };
         config.validate()?;
         Ok(config)

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use prestage_controller::{action_space, layout};
 use prestage_envs::{Episode, SeedSet, run_episode};
 use prestage_policy::Artifact;
 use serde::{Deserialize, Serialize};
 
 use crate::compare::{Contestant, POLICY, STATIC_TUNED, baselines, rows, run_all, setting};
-use crate::config::RunConfig;
+use crate::config::{CONFIG, RunConfig};
 use crate::output::{Cell, Table};
 use crate::progress::Progress;
 use crate::replaying::week;
@@ -76,9 +76,19 @@ pub fn seed_folder(run: &Path, seed: u32) -> std::path::PathBuf {
 /// The static policy of a run, found now when it is not there yet.
 pub fn static_policy(run: &Path, config: &RunConfig) -> Result<Tuned> {
     if run.join(TUNED).exists() {
-        return read_tuned(run);
+        let tuned = read_tuned(run)?;
+        // Going on with other settings would mix two runs without a trace.
+        ensure!(
+            tuned.config_blake3 == config.hash(),
+            "`{}` is not the configuration that this run began with\n\nhint: restore it, or begin another run",
+            run.join(CONFIG).display()
+        );
+        return Ok(tuned);
     }
-    let tuned = tune(&config.scenario()?, &config.tune, config.seed);
+    let tuned = Tuned {
+        config_blake3: config.hash(),
+        ..tune(&config.scenario()?, &config.tune, config.seed)
+    };
     let text = serde_json::to_string_pretty(&tuned)?;
     run_folder::write_file(&run.join(TUNED), text.as_bytes())?;
     Ok(tuned)
@@ -111,7 +121,12 @@ pub fn trained(run: &Path, config: &RunConfig) -> Result<Vec<(u64, Arc<Artifact>
 }
 
 /// Runs all arms on the test seeds and writes the run folder's files.
-pub fn evaluate(run: &Path, config: &RunConfig, command: &str) -> Result<Evaluated> {
+pub fn evaluate(
+    run: &Path,
+    config: &RunConfig,
+    scenarios: u32,
+    command: &str,
+) -> Result<Evaluated> {
     let scenario = config.scenario()?;
     let tuned = read_tuned(run)?;
     let policies = trained(run, config)?;
@@ -119,7 +134,7 @@ pub fn evaluate(run: &Path, config: &RunConfig, command: &str) -> Result<Evaluat
     contestants.extend(policies.iter().map(|(seed, artifact)| {
         Contestant::policy(Arc::clone(artifact), &tuned.centers, Some(*seed))
     }));
-    let seeds: Vec<u64> = (0..u64::from(config.eval.scenarios))
+    let seeds: Vec<u64> = (0..u64::from(scenarios))
         .map(|i| SeedSet::Test.seed(config.seed, i))
         .collect();
     let progress = Progress::new("evaluate", (contestants.len() * seeds.len()) as u64);
@@ -149,6 +164,7 @@ pub fn evaluate(run: &Path, config: &RunConfig, command: &str) -> Result<Evaluat
 
 /// The comparison of the learnt policy with the static one, from `results.csv`.
 pub fn verdict_of(run: &Path, config: &RunConfig) -> Result<Verdict> {
+    run_folder::read_manifest(run)?;
     let rows = run_folder::read_results(run).with_context(|| {
         format!(
             "`{}` is not evaluated yet: run `prestage eval` on it",

@@ -47,12 +47,27 @@ fn code_of(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if let Some(error) = cause.downcast_ref::<prestage_lpt::Error>().or(boxed) {
         return Some(code(error.is_environment()));
     }
-    // A path that is not there was mistyped; a path that refuses is the world's fault.
+    if let Some(prestage_policy::Error::Io {
+        attempt, source, ..
+    }) = cause.downcast_ref()
+    {
+        return Some(code(*attempt != "read" || is_refused(source)));
+    }
     let io = cause.downcast_ref::<std::io::Error>()?;
-    Some(code(!matches!(
-        io.kind(),
-        ErrorKind::NotFound | ErrorKind::InvalidData
-    )))
+    Some(code(is_refused(io)))
+}
+
+/// A path to read that is not there, or is of another kind, was mistyped; one that
+/// refuses is the world's fault.
+fn is_refused(error: &std::io::Error) -> bool {
+    !matches!(
+        error.kind(),
+        ErrorKind::NotFound
+            | ErrorKind::InvalidData
+            | ErrorKind::InvalidInput
+            | ErrorKind::IsADirectory
+            | ErrorKind::NotADirectory
+    )
 }
 
 fn code(is_environment: bool) -> u8 {
@@ -102,6 +117,12 @@ mod tests {
             .context("x")
             .expect_err("is not there");
         assert_eq!(exit_code(&missing), INPUT);
+        let unwritable = Unwritable {
+            action: "write",
+            path: "/x/y".into(),
+            source: ErrorKind::NotFound.into(),
+        };
+        assert_eq!(exit_code(&unwritable.into()), OUTSIDE);
         let refused = std::io::Error::from(ErrorKind::PermissionDenied);
         assert_eq!(exit_code(&anyhow::Error::from(refused)), OUTSIDE);
         assert_eq!(exit_code(&GateFailed("no".to_owned()).into()), GATE_FAILED);

@@ -224,9 +224,11 @@ pub fn replay(
     progress: &Progress,
 ) -> Result<Replayed> {
     let (first, rest) = contestants.split_first().context("a replay needs an arm")?;
+    // Opened first: a place that cannot be used is refused before the arms have run.
+    let pipelines = open(setting, first, target)?;
     let (committed, others) = rayon::join(
         || {
-            let committed = replay_committed(setting, first, target);
+            let committed = replay_committed(setting, first, pipelines);
             progress.step();
             committed
         },
@@ -258,11 +260,7 @@ pub fn replay(
     })
 }
 
-fn replay_committed(
-    setting: &Setting,
-    contestant: &Contestant,
-    target: &Target,
-) -> Result<(Episode, u64, Vec<TimelineRow>)> {
+fn open(setting: &Setting, contestant: &Contestant, target: &Target) -> Result<Pipelines> {
     let decider = Decider {
         arm: contestant.arm.name.clone(),
         policy: contestant
@@ -273,7 +271,7 @@ fn replay_committed(
     };
     let start = Timestamp(setting.record.start.as_micros());
     let cells = &setting.record.cells;
-    let pipelines = match target {
+    Ok(match target {
         Target::Git(path) => Pipelines::open(path, cells, decider, start).with_context(|| {
             format!(
                 "cannot use `{}` as a repository of pipelines",
@@ -281,7 +279,14 @@ fn replay_committed(
             )
         })?,
         Target::Memory => Pipelines::in_memory(cells, decider, start)?,
-    };
+    })
+}
+
+fn replay_committed(
+    setting: &Setting,
+    contestant: &Contestant,
+    pipelines: Pipelines,
+) -> Result<(Episode, u64, Vec<TimelineRow>)> {
     let keeping = Setting {
         world: WorldOptions {
             keep_stage_events: true,

@@ -3,11 +3,13 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use prestage_controller::{Arm, KnobCenters, OnDemand};
 use prestage_envs::{CellEnv, CellEnvOptions, ParallelVectorEnv};
 use prestage_policy::{Artifact, Notes, VectorEnv};
-use prestage_rl::{ComputeDevice, Learner, LearnerContext, Metrics, Trainer, build_learner};
+use prestage_rl::{
+    ComputeDevice, Learner, LearnerContext, Metrics, PpoSpec, Trainer, build_learner,
+};
 use serde_json::json;
 
 use crate::compare::POLICY;
@@ -37,6 +39,7 @@ pub fn check(config: &RunConfig) -> Result<()> {
         centers: KnobCenters::default(),
         usd_per_cell_hour: 1.0,
         simulated_days: 0,
+        config_blake3: config.hash(),
     };
     learner(config, &environment(config, &untuned)?, 0).map(drop)
 }
@@ -141,6 +144,7 @@ fn learner(
     if table.contains_key("seed") {
         bail!("`train.ppo.seed` is set; seeds follow from --seed and `train.seeds`");
     }
+    check_types(&table)?;
     let derived = prestage_envs::SeedSet::Training.seed(config.seed, u64::from(seed)) >> 1;
     table.insert("seed".to_owned(), toml::Value::Integer(derived as i64));
     let settings = serde_json::to_value(table).context("`train.ppo`")?;
@@ -150,6 +154,20 @@ fn learner(
         device: ComputeDevice::default(),
     };
     build_learner(ALGORITHM, &settings, &context).context("`train.ppo`")
+}
+
+/// Tries every setting by itself: a type error then names its key.
+fn check_types(table: &toml::Table) -> Result<()> {
+    for (key, value) in table {
+        // JSON, the form in which settings travel, has no NaN.
+        ensure!(
+            value.as_float().is_none_or(f64::is_finite),
+            "`train.ppo.{key}` is {value} (allowed: a finite number)"
+        );
+        serde_json::from_value::<PpoSpec>(json!({ key: value }))
+            .with_context(|| format!("`train.ppo.{key}`"))?;
+    }
+    Ok(())
 }
 
 fn row(seed: u32, metrics: &Metrics) -> ProgressRow {

@@ -45,6 +45,8 @@ impl Default for TuneSpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tuned {
+    /// BLAKE3 of the run's configuration.
+    pub config_blake3: String,
     /// Its centres.
     pub centers: KnobCenters,
     /// Its mean cost on the fresh seeds, US dollars an hour and cell: the unit of reward.
@@ -53,7 +55,8 @@ pub struct Tuned {
     pub simulated_days: u64,
 }
 
-/// Searches. The same seed finds the same centres.
+/// Searches. The same seed finds the same centres. The caller fills in the hash of
+/// its configuration.
 pub fn tune(scenario: &Scenario, spec: &TuneSpec, seed: u64) -> Tuned {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     // The untuned default always competes: tuning may not make things worse.
@@ -82,6 +85,7 @@ pub fn tune(scenario: &Scenario, spec: &TuneSpec, seed: u64) -> Tuned {
     let cells = f64::from(scenario.spec().services.count) * 4.0;
     let days = u64::from(scenario.spec().days);
     Tuned {
+        config_blake3: String::new(),
         centers,
         usd_per_cell_hour: (best / cells / (days as f64 * 24.0)).max(1e-6),
         simulated_days: days

@@ -67,7 +67,7 @@ fn tour(args: &DemoArgs, config: &RunConfig, folder: &Path) -> Result<()> {
         "2/5 compare all arms on {} held-out seeds",
         config.eval.scenarios
     );
-    let evaluated = evaluate(folder, config, &given())?;
+    let evaluated = evaluate(folder, config, config.eval.scenarios, &given())?;
     eprintln!("3/5 export");
     let contestants = contestants(args, config, folder, policy)?;
     eprintln!("4/5 record a held-out world as a history and replay it");

@@ -15,18 +15,16 @@ pub struct EvalArgs {
     /// Run folder of `prestage train`.
     run: PathBuf,
     /// Test seeds, when not those of the run's configuration.
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     scenarios: Option<u32>,
     #[command(flatten)]
     output: OutputArgs,
 }
 
 pub(super) fn run(args: &EvalArgs) -> Result<()> {
-    let mut config = RunConfig::read(&args.run)?;
-    if let Some(scenarios) = args.scenarios {
-        config.eval.scenarios = scenarios.max(1);
-    }
-    let evaluated = evaluate(&args.run, &config, &given())?;
+    let config = RunConfig::read(&args.run)?;
+    let scenarios = args.scenarios.unwrap_or(config.eval.scenarios);
+    let evaluated = evaluate(&args.run, &config, scenarios, &given())?;
     if let Some(verdict) = &evaluated.verdict {
         let bounds = verdict.policy_minus_static_usd_per_day;
         eprintln!(

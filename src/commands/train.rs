@@ -12,7 +12,7 @@ use crate::{run_folder, training};
 #[derive(Debug, Args)]
 pub struct TrainArgs {
     /// Name of a shipped scenario, or path of a TOML file; not needed with --resume.
-    #[arg(required_unless_present = "resume", conflicts_with = "resume")]
+    #[arg(conflicts_with = "resume")]
     scenario: Option<String>,
     /// Run folder to write.
     #[arg(long, value_name = "RUN", default_value = "runs/train")]
@@ -28,7 +28,9 @@ pub(super) fn run(args: &TrainArgs) -> Result<()> {
     let (folder, config) = match (&args.resume, &args.scenario) {
         (Some(folder), _) => (folder, RunConfig::read(folder)?),
         (None, Some(scenario)) => (&args.out, start(args, scenario)?),
-        (None, None) => anyhow::bail!("a scenario or --resume RUN is needed"),
+        (None, None) => anyhow::bail!(
+            "a scenario is needed\n\nhint: `prestage list scenarios` names those that ship; --resume RUN goes on in a run folder"
+        ),
     };
     let tuned = args.run.on_threads(|| training::train(folder, &config))?;
     eprintln!(

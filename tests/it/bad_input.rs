@@ -168,7 +168,7 @@ fn budgets_are_refused_before_anything_is_written() {
             "train.sedes=3",
             &["train.sedes", "did you mean `train.seeds`?"],
         ),
-        ("tune.candidates=many", &["tune.candidates=many", "integer"]),
+        ("tune.candidates=many", &["tune.candidates=many", "usize"]),
         (
             "tune.candidates",
             &["tune.candidates", "has no `=`", "--set train.seeds=3"],
@@ -177,7 +177,14 @@ fn budgets_are_refused_before_anything_is_written() {
         ("train.seeds=-1", &["train.seeds=-1"]),
         ("train.ppo.batch_sise=3", &["batch_sise", "batch_size"]),
         ("train.ppo.batch_size=7", &["`batch_size` is 7", "n_steps"]),
-        ("train.ppo.learning_rate=nan", &["learning_rate"]),
+        (
+            "train.ppo.learning_rate=nan",
+            &["learning_rate", "nan", "finite"],
+        ),
+        (
+            "train.ppo.n_steps=many",
+            &["train.ppo.n_steps", "many", "usize"],
+        ),
         ("train.ppo.seed=4", &["`train.ppo.seed`", "--seed"]),
         ("train.ppo.total_steps=1", &["total_steps"]),
     ];
@@ -571,7 +578,7 @@ fn paths_that_are_no_repositories_are_refused() {
         "--pipelines",
         text(&foreign),
     ];
-    refused(&args, INPUT, &[text(&foreign)]);
+    refused(&args, OUTSIDE, &[text(&foreign), "not a git repository"]);
     assert_eq!(std::fs::read_dir(&foreign).unwrap().count(), 1);
 }
 

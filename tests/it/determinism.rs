@@ -285,7 +285,13 @@ mod training {
             .spawn()
             .unwrap();
         let checkpoints = out.join("seed-0").join("checkpoints");
-        let begun = || std::fs::read_dir(&checkpoints).is_ok_and(|mut all| all.next().is_some());
+        let begun = || {
+            let is_whole = |entry: std::io::Result<std::fs::DirEntry>| {
+                // Hidden files are checkpoints on their way.
+                entry.is_ok_and(|entry| !entry.file_name().to_string_lossy().starts_with('.'))
+            };
+            std::fs::read_dir(&checkpoints).is_ok_and(|mut all| all.any(is_whole))
+        };
         while !begun() {
             if let Some(status) = child.try_wait().unwrap() {
                 panic!("training ended without a checkpoint: {status}");
@@ -310,17 +316,28 @@ mod training {
             let resumed = run(&["train", "--resume", text(&killed)]);
             let stderr = String::from_utf8_lossy(&resumed.stderr);
             assert!(resumed.status.success(), "{stderr}");
-            if !stderr.contains("resumed from") {
-                // The kill came before the first checkpoint had its name.
-                assert!(killed.join("seed-0/policy").exists());
-                continue;
-            }
+            assert!(stderr.contains("resumed from"), "{stderr}");
             let whole = folder.path().join("whole");
             stdout_of(&refs(&train(&whole, updates, "2")));
             check_same_files(&whole, &killed);
             return;
         }
         panic!("no training could be killed between its first checkpoint and its end");
+    }
+
+    #[test]
+    fn a_part_of_a_first_checkpoint_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let (whole, killed) = (folder.path().join("whole"), folder.path().join("killed"));
+        stdout_of(&refs(&train(&whole, 2, "1")));
+        stdout_of(&refs(&train(&killed, 2, "1")));
+        // As a kill leaves it in the middle of the first checkpoint's writing.
+        let seed = killed.join("seed-0");
+        std::fs::remove_dir_all(&seed).unwrap();
+        std::fs::create_dir_all(seed.join("checkpoints")).unwrap();
+        std::fs::write(seed.join("checkpoints/.update-1.7.tmp"), "half").unwrap();
+        stdout_of(&["train", "--resume", text(&killed)]);
+        check_same_files(&whole, &killed);
     }
 
     #[test]
@@ -335,5 +352,18 @@ mod training {
         }
         stdout_of(&["train", "--resume", text(&run)]);
         check_same_files(&copy, &run);
+
+        // With other settings it would be another run.
+        let config = std::fs::read_to_string(run.join("config.toml")).unwrap();
+        let edited = config.replacen("n_epochs = 2", "n_epochs = 3", 1);
+        assert_ne!(edited, config);
+        std::fs::write(run.join("config.toml"), edited).unwrap();
+        let refused = crate::run(&["train", "--resume", text(&run)]);
+        let stderr = String::from_utf8_lossy(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(2), "{stderr}");
+        assert!(
+            stderr.contains("config.toml") && stderr.contains("hint:"),
+            "{stderr}"
+        );
     }
 }

@@ -66,7 +66,7 @@ impl Bench for Timed {
     }
 
     fn advance(&mut self) {
-        self.now = self.now + Span::from_minutes(5);
+        self.now += Span::from_minutes(5);
     }
 }
 
@@ -204,10 +204,9 @@ fn quiet() -> (Setting, CellSpec) {
 }
 
 fn release_cell(setting: &Setting) -> CellSpec {
-    let cells = setting.record.cells.iter();
+    let mut cells = setting.record.cells.iter();
     cells
-        .filter(|cell| cell.need == NeedType::FeatureRelease)
-        .next_back()
+        .rfind(|cell| cell.need == NeedType::FeatureRelease)
         .expect("there is a release cell")
         .clone()
 }

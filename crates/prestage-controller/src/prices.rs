@@ -102,7 +102,7 @@ impl Default for PriceBook {
 
 /// A shipped price book.
 pub struct PriceBookEntry {
-    /// Its name in a scenario's `prices.book`.
+    /// Its name in a scenario's `price_book`.
     pub name: &'static str,
     /// One sentence.
     pub about: &'static str,

@@ -44,7 +44,7 @@ pub struct LogRecord {
     pub at: SimTime,
     /// What.
     pub kind: LogKind,
-    /// In which cell (or service, for builds).
+    /// In which cell; for builds and resizes, of which service.
     pub cell: u32,
     /// Size, index or id, depending on the kind.
     pub value: u64,

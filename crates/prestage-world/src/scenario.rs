@@ -32,9 +32,9 @@ pub struct ScenarioSpec {
     /// Which of the shipped price books applies.
     #[serde(default = "default_price_book")]
     pub price_book: String,
-    /// Prices that replace those of the book.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prices: Option<PriceBook>,
+    /// Prices that replace those of the book, any subset of its keys.
+    #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
+    pub prices: toml::Table,
     /// How many services, of which tiers.
     #[serde(default)]
     pub services: ServicesSpec,
@@ -424,13 +424,17 @@ impl Scenario {
         &self.prices
     }
 
+    /// The spec with every price spelled out.
+    pub fn resolved(&self) -> ScenarioSpec {
+        ScenarioSpec {
+            prices: table_of(&self.prices),
+            ..self.spec.clone()
+        }
+    }
+
     /// The whole resolved scenario as TOML, written beside results.
     pub fn to_toml(&self) -> String {
-        let resolved = ScenarioSpec {
-            prices: Some(self.prices.clone()),
-            ..self.spec.clone()
-        };
-        toml::to_string(&resolved).expect("a spec is made of plain values")
+        toml::to_string(&self.resolved()).expect("a spec is made of plain values")
     }
 }
 
@@ -461,7 +465,12 @@ fn prices_of(path: &str, spec: &ScenarioSpec) -> Result<PriceBook, ScenarioError
                 allowed: format!("one of {}", known.join(", ")),
             }
         })?;
-    let prices = spec.prices.clone().unwrap_or_else(|| (book.build)());
+    let mut table = table_of(&(book.build)());
+    table.extend(spec.prices.clone());
+    let prices: PriceBook = table.try_into().map_err(|source| ScenarioError::Prices {
+        path: path.to_owned(),
+        source: Box::new(source),
+    })?;
     prices.validate().map_err(|error| ScenarioError::Value {
         path: path.to_owned(),
         line: None,
@@ -481,16 +490,30 @@ fn overridden(
     if overrides.is_empty() {
         return Ok(spec);
     }
-    if overrides
+    // The price book first: single prices replace those of the book that is chosen.
+    let (prices, others): (Vec<&String>, Vec<&String>) = overrides
         .iter()
-        .any(|text| text.trim_start().starts_with("prices."))
-    {
-        spec.prices = Some(prices_of(path, &spec)?);
-    }
+        .partition(|text| text.trim_start().starts_with("prices."));
     let mut table = toml::Table::try_from(&spec).expect("a spec is made of plain values");
-    for text in overrides {
+    for text in others {
         set(&mut table, text)?;
     }
+    if !prices.is_empty() {
+        spec = typed(table, overrides)?;
+        spec.prices = table_of(&prices_of(path, &spec)?);
+        table = toml::Table::try_from(&spec).expect("a spec is made of plain values");
+        for text in prices {
+            set(&mut table, text)?;
+        }
+    }
+    typed(table, overrides)
+}
+
+fn table_of(prices: &PriceBook) -> toml::Table {
+    toml::Table::try_from(prices).expect("prices are plain values")
+}
+
+fn typed(table: toml::Table, overrides: &[String]) -> Result<ScenarioSpec, ScenarioError> {
     table
         .try_into()
         .map_err(|source: toml::de::Error| ScenarioError::Override {
@@ -867,6 +890,23 @@ mod tests {
                 .prices()
                 .person_minute,
             3.0
+        );
+        let both = ["prices.runner_minute=0.01", "price_book=people-dear"].map(str::to_owned);
+        let both = Scenario::parse("s.toml", SMALL, &both).unwrap();
+        assert_eq!(
+            (both.prices().person_minute, both.prices().runner_minute),
+            (4.5, 0.01)
+        );
+        let file = format!("{SMALL}price_book = \"people-dear\"\n[prices]\nrunner_minute = 0.01\n");
+        let file = Scenario::parse("s.toml", &file, &[]).unwrap();
+        assert_eq!(
+            (file.prices().person_minute, file.prices().runner_minute),
+            (4.5, 0.01)
+        );
+        refused(
+            &format!("{SMALL}[prices]\nrunner_minit = 1.0\n"),
+            &[],
+            &["prices", "runner_minit"],
         );
         assert_eq!(
             set("price_book=people-dear")

@@ -11,6 +11,14 @@ pub enum ScenarioError {
         /// Line, column, what was found and what was expected.
         source: Box<toml::de::Error>,
     },
+    /// A price with an unknown name or of another type.
+    #[error("`{path}`: in `[prices]`: {source}")]
+    Prices {
+        /// The file.
+        path: String,
+        /// What was found and what is known.
+        source: Box<toml::de::Error>,
+    },
     /// A value that cannot be.
     #[error("`{path}`: {}`{key}` is {found} (allowed: {allowed})", place(line))]
     Value {

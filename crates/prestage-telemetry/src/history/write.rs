@@ -18,7 +18,7 @@ pub fn write(history: &History, directory: &Path) -> Result<(), Error> {
     let directory = &fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
     let partial = sibling(directory, "partial");
     remove_leftover(&partial)?;
-    fs::create_dir_all(&partial).map_err(|cause| io_error(&partial, "create", cause))?;
+    fs::create_dir_all(&partial).map_err(|cause| io_error(directory, "create", cause))?;
     let outcome = write_files(history, &partial)
         .and_then(|()| read_back(history, &partial))
         .and_then(|()| take_place(&partial, directory, replaces));
