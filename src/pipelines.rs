@@ -12,9 +12,9 @@ use prestage_controller::{
     StageRequest, StageState, StageStatus,
 };
 use prestage_lpt::{
-    Error, GitStore, Instance, MemoryStore, NeedOrigin, PipelineRepository, PredictedNeed,
-    Provenance, Quantile, RetireReason, RollbackTo, StageDefinition, StageKey, Store, TemplateSet,
-    generate_stage_definition, resolve,
+    Commit, Error, GitStore, Instance, MemoryStore, NeedOrigin, Outcome as Change,
+    PipelineRepository, PredictedNeed, Provenance, Quantile, RetireReason, RollbackTo,
+    StageDefinition, StageKey, Store, TemplateSet, generate_stage_definition, resolve,
 };
 use prestage_telemetry::{Span, Timestamp};
 use prestage_world::{StageEvent, StageEventKind};
@@ -63,8 +63,8 @@ struct NewStage {
 }
 
 impl Pipelines {
-    /// Opens the bare repository at `path`, which is made if it is not there, and
-    /// writes the definition of every service.
+    /// Opens the bare repository at `path`, which is made if it is not there, writes
+    /// the definition of every service and takes back what an interrupted run left.
     pub fn open(
         path: &Path,
         cells: &[CellSpec],
@@ -100,6 +100,7 @@ impl Pipelines {
                 repository.put_service(&resolve(&templates, &instance)?, now.seconds())?;
             }
         }
+        take_back(&mut repository, &written, now)?;
         Ok(Self {
             repository,
             decider,
@@ -114,6 +115,10 @@ impl Pipelines {
     /// Commits made for stages since this host was opened.
     pub fn stage_commits(&self) -> u64 {
         self.stage_commits
+    }
+
+    fn count(&mut self, commit: &Commit) {
+        self.stage_commits += u64::from(commit.outcome == Change::Committed);
     }
 
     /// The repository, for inspection.
@@ -153,9 +158,11 @@ impl Pipelines {
     fn put(&mut self, cell: CellId, new: NewStage) -> Result<(), Error> {
         self.clear(cell, new.times.at)?;
         let label = &self.labels[cell.index()];
-        self.repository
-            .propose(label, &new.stage, &new.provenance, new.times.at.seconds())?;
-        self.stage_commits += 1;
+        let at = new.times.at.seconds();
+        let commit = self
+            .repository
+            .propose(label, &new.stage, &new.provenance, at)?;
+        self.count(&commit);
         self.live[cell.index()] = Some(LiveStage {
             key: new.stage.key,
             magnitude: new.magnitude,
@@ -261,9 +268,9 @@ impl Pipelines {
 
     fn activate(&mut self, cell: CellId, at: Timestamp) -> Result<(), Error> {
         if let Some(live) = &mut self.live[cell.index()] {
-            self.repository.activate(&live.key, at.seconds())?;
-            self.stage_commits += 1;
+            let commit = self.repository.activate(&live.key, at.seconds())?;
             live.active = true;
+            self.count(&commit);
         }
         Ok(())
     }
@@ -273,16 +280,17 @@ impl Pipelines {
     fn roll_back(&mut self, cell: CellId, at: Timestamp) -> Result<(), Error> {
         self.activate(cell, at)?;
         let label = self.labels[cell.index()].clone();
-        self.repository
+        let commit = self
+            .repository
             .rollback(&label, &RollbackTo::OneStepBack, at.seconds())?;
-        self.stage_commits += 1;
+        self.count(&commit);
         self.retire(cell, RetireReason::Rejected, at)
     }
 
     fn retire(&mut self, cell: CellId, reason: RetireReason, at: Timestamp) -> Result<(), Error> {
         if let Some(live) = self.live[cell.index()].take() {
-            self.repository.retire(&live.key, reason, at.seconds())?;
-            self.stage_commits += 1;
+            let commit = self.repository.retire(&live.key, reason, at.seconds())?;
+            self.count(&commit);
         }
         Ok(())
     }
@@ -314,6 +322,22 @@ impl Pipelines {
     fn waiting(&self, cell: CellId) -> Option<&LiveStage> {
         self.live[cell.index()].as_ref().filter(|live| !live.active)
     }
+}
+
+/// Retires what an interrupted run left staged: nobody knows its need any more.
+fn take_back(
+    repository: &mut PipelineRepository,
+    services: &BTreeSet<String>,
+    now: Timestamp,
+) -> Result<(), Error> {
+    for service in services {
+        let left = repository.stages(service)?;
+        let keys: Vec<StageKey> = left.map(|staged| staged.stage.key.clone()).collect();
+        for key in keys {
+            repository.retire(&key, RetireReason::Withdrawn, now.seconds())?;
+        }
+    }
+    Ok(())
 }
 
 /// One DNS label a service, unique: what templates and folders are named by.

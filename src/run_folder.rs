@@ -250,7 +250,8 @@ pub fn append_progress(run: &Path, row: &Progress) -> Result<()> {
 /// Reads `results.csv`; refuses values that are not finite and two rows of one key.
 pub fn read_results(run: &Path) -> Result<Vec<ResultRow>> {
     let path = run.join(RESULTS);
-    let rows: Vec<ResultRow> = read_csv(&path)?;
+    // The only column that may be empty: without it, trained arms would read as untrained.
+    let rows: Vec<ResultRow> = read_csv(&path, &["train_seed"])?;
     let mut seen = BTreeSet::new();
     for (index, row) in rows.iter().enumerate() {
         let place = || format!("`{}`: line {}", path.display(), index + 2);
@@ -293,7 +294,7 @@ pub fn read_timeline(run: &Path) -> Result<Vec<TimelineRow>> {
     if !path.exists() {
         return Ok(Vec::new());
     }
-    let rows: Vec<TimelineRow> = read_csv(&path)?;
+    let rows: Vec<TimelineRow> = read_csv(&path, &["probability", "threshold", "outcome"])?;
     for (index, row) in rows.iter().enumerate() {
         for (column, value) in [
             ("probability", row.probability),
@@ -425,7 +426,8 @@ fn read_text(path: &Path) -> Result<String> {
     fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))
 }
 
-fn read_csv<R: DeserializeOwned>(path: &Path) -> Result<Vec<R>> {
+/// `optional` names the columns whose values may be empty, but which must be there.
+fn read_csv<R: DeserializeOwned>(path: &Path, optional: &[&str]) -> Result<Vec<R>> {
     let shown = path.display();
     let mut reader =
         csv::Reader::from_path(path).with_context(|| format!("cannot read `{shown}`"))?;
@@ -433,6 +435,12 @@ fn read_csv<R: DeserializeOwned>(path: &Path) -> Result<Vec<R>> {
         .headers()
         .with_context(|| format!("`{shown}`: header"))?
         .clone();
+    for column in optional {
+        ensure!(
+            headers.iter().any(|name| name == *column),
+            "`{shown}`: the header has no column `{column}`"
+        );
+    }
     let rows = reader.deserialize().collect::<csv::Result<Vec<R>>>();
     rows.map_err(|error| explain(&error, &headers).context(format!("`{shown}`")))
 }

@@ -31,10 +31,10 @@ pub struct ReplayArgs {
     #[arg(long, default_value = "replay")]
     scenario: String,
     /// Begin so many days after the history's start.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=36_600))]
     skip_days: u32,
     /// Replay so many days; all there are when not given.
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=3_660))]
     days: Option<u32>,
     /// Also write a run folder with results, timeline and report.
     #[arg(long, value_name = "RUN")]

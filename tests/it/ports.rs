@@ -299,3 +299,25 @@ fn check_repository(pipelines: &Pipelines, cell: &CellSpec) {
         assert_eq!(entry.provenance.arm.as_deref(), Some("newsvendor"));
     }
 }
+
+#[test]
+fn a_repository_that_an_interrupted_run_left_is_cleared_when_it_is_opened() {
+    let (setting, cell) = quiet();
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("pipelines.git");
+    let start = Timestamp(setting.record.start.as_micros());
+    let open = |at| Pipelines::open(&path, &setting.record.cells, decider(), at).unwrap();
+    open(start).propose(&request(&cell, start)).unwrap();
+    let later = start + Span::from_hours(1);
+    let again = open(later);
+    assert_eq!(again.stage(cell.id), None);
+    assert_eq!(again.stage_commits(), 0, "clearing is not this run's work");
+    let newest = again.repository().log().unwrap().remove(0);
+    assert_eq!(
+        (newest.action.as_str(), newest.at),
+        ("retire", later.seconds())
+    );
+    for service in again.repository().services() {
+        assert_eq!(again.repository().stages(service).unwrap().count(), 0);
+    }
+}

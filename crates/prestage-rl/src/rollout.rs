@@ -62,7 +62,7 @@ pub struct Rollout {
     pub alive: Vec<bool>,
     /// `[total_rows]`: the critic's value of the observation after the last step.
     pub last_values: Vec<f32>,
-    /// `[len]`, filled by [`Rollout::compute_advantages`].
+    /// `[len]`, filled by `compute_advantages`.
     pub advantages: Vec<f32>,
     /// `[len]`, advantage + value: what the critic should have said.
     pub returns: Vec<f32>,

@@ -47,6 +47,12 @@ const SUITE_BUDGET_FACTOR: f64 = 1.2;
 /// Shards are set up so that the calibration median takes at most this long.
 const SHARD_SECONDS: f64 = 1800.0;
 
+/// Longest replay, days; a longer one is a mistyped end more often than a wish.
+const DAYS_MAX: f64 = 3660.0;
+/// Steps of one trace: a minute's grid over [`DAYS_MAX`], and more.
+const STEPS_MAX: i64 = 10_000_000;
+const STEP_S_MAX: i64 = 366 * 86_400;
+
 /// Which part of a history is replayed.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ReplayOptions {
@@ -71,6 +77,17 @@ pub enum ReplayError {
         available: f64,
         /// Days skipped.
         skip_days: u32,
+    },
+    /// The part asked for is longer than ten years.
+    #[error(
+        "history `{history}` covers {days:.0} days (allowed: {DAYS_MAX:.0})\n\n\
+         hint: replay a part with `--skip-days` and `--days`"
+    )]
+    TooLong {
+        /// Its name.
+        history: String,
+        /// Days asked for.
+        days: f64,
     },
     /// No stream gives a cell.
     #[error(
@@ -131,6 +148,13 @@ impl<'a> Builder<'a> {
         let end = options.days.map_or(recorded_end, |days| {
             recorded_end.min(start + SimTime::from_days(i64::from(days)))
         });
+        let days = end.as_days_f64() - start.as_days_f64();
+        if days > DAYS_MAX {
+            return Err(ReplayError::TooLong {
+                history: world.world.clone(),
+                days,
+            });
+        }
         Ok(Self {
             spec,
             record: Exogenous {
@@ -206,11 +230,17 @@ impl<'a> Builder<'a> {
         let (Some(&first), Some(&last)) = (series.times.first(), series.times.last()) else {
             return Err("it has no samples");
         };
+        if series.step_s > STEP_S_MAX {
+            return Err("its step is longer than a year");
+        }
         let step = SimTime::from_secs(series.step_s);
         let first = SimTime::from_secs(first);
         let closes = (SimTime::from_secs(last) + step).min(self.record.end);
         if closes <= first {
             return Err("it lies outside the replayed days");
+        }
+        if (closes.as_micros() - first.as_micros()) / step.as_micros() > STEPS_MAX {
+            return Err("its step is too small for its length");
         }
         let length = SimTime::from_micros((closes.as_micros() - first.as_micros()) / 4);
         let opens = first + length.min(CALIBRATION_MAX);
