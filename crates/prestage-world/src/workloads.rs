@@ -162,12 +162,18 @@ pub(crate) fn poisson_arrivals(
     }
     let mut at = from;
     loop {
-        at += SimTime::from_secs_f64(stream.exponential(86_400.0 / per_day));
+        at = after(at, stream.exponential(86_400.0 / per_day));
         if at >= to {
             return arrivals;
         }
         arrivals.push(at);
     }
+}
+
+/// `at` plus a drawn delay in seconds. A scenario may ask for delays beyond what
+/// integer time can hold; three thousand years are as good as never.
+pub(crate) fn after(at: SimTime, seconds: f64) -> SimTime {
+    at + SimTime::from_secs_f64(seconds.min(1e11))
 }
 
 #[cfg(test)]
@@ -197,6 +203,17 @@ mod tests {
         assert_eq!(base.commits, busier.commits);
         assert_eq!(base.dependency_needs, busier.dependency_needs);
         assert_eq!(base.suite_runs, busier.suite_runs);
+    }
+
+    #[test]
+    fn rates_and_delays_beyond_the_range_of_time_are_never() {
+        let extreme = "days = 7\n[dependencies]\nupstream_per_week = 1e-300\nadvisories_per_month = 400.0\n\
+                       triage_hours = 10000.0\n[suite]\nruns_per_day = 1e-200";
+        let record = Exogenous::generate(&scenario(extreme), 1);
+        assert!(record.upstream.is_empty() && record.suite_runs.is_empty());
+        assert!(record.advisories.len() > 100 && record.dependency_needs.len() < 100);
+        let never = after(EPOCH, f64::MAX);
+        assert!(never > EPOCH + SimTime::from_days(1_000_000));
     }
 
     #[test]

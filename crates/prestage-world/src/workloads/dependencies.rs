@@ -4,9 +4,9 @@
 //! The signal (a new version, a published advisory) is visible when it happens;
 //! the need follows after a lognormal delay, moved into working hours for plain
 //! updates and not for advisories.
-use prestage_des::{SimTime, Streams};
+use prestage_des::Streams;
 
-use super::{Workload, next_working, poisson_arrivals};
+use super::{Workload, after, next_working, poisson_arrivals};
 use crate::exogenous::{DependencyNeed, Exogenous};
 use crate::scenario::ScenarioSpec;
 
@@ -26,7 +26,7 @@ fn generate(spec: &ScenarioSpec, streams: &Streams, record: &mut Exogenous) {
         for at in poisson_arrivals(&mut stream, per_day, record.history_start, record.end) {
             record.upstream.push((at, service));
             let delay = stream.lognormal(dependencies.adoption_hours, dependencies.adoption_sigma);
-            let need = next_working(at + SimTime::from_secs_f64(delay * 3600.0), stream.unit());
+            let need = next_working(after(at, delay * 3600.0), stream.unit());
             record.dependency_needs.push(DependencyNeed {
                 at: need,
                 service,
@@ -38,7 +38,7 @@ fn generate(spec: &ScenarioSpec, streams: &Streams, record: &mut Exogenous) {
         for at in poisson_arrivals(&mut stream, per_day, record.history_start, record.end) {
             record.advisories.push((at, service));
             let delay = stream.lognormal(dependencies.triage_hours, 0.6);
-            let need = at + SimTime::from_secs_f64(delay * 3600.0);
+            let need = after(at, delay * 3600.0);
             record.dependency_needs.push(DependencyNeed {
                 at: need,
                 service,

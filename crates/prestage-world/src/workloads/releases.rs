@@ -2,7 +2,7 @@
 //! until enough commits are in.
 use prestage_des::{SimTime, Streams};
 
-use super::{Workload, next_working};
+use super::{Workload, after, next_working};
 use crate::exogenous::Exogenous;
 use crate::scenario::ScenarioSpec;
 
@@ -24,10 +24,7 @@ fn generate(spec: &ScenarioSpec, streams: &Streams, record: &mut Exogenous) {
         let mut last = record.history_start;
         loop {
             let gap_days = stream.gamma(spec.releases.regularity, spec.releases.mean_days);
-            let mut at = next_working(
-                last + SimTime::from_secs_f64(gap_days * 86_400.0),
-                stream.unit(),
-            );
+            let mut at = next_working(after(last, gap_days * 86_400.0), stream.unit());
             while at < record.end
                 && backlog(&commits, last, at) < spec.releases.min_commits as usize
             {
