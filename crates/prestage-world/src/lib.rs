@@ -25,8 +25,9 @@ pub use exogenous::{Demand, DependencyNeed, Exogenous, Service, SuiteRun};
 pub use ledger::CellTally;
 pub use replay::{ReplayError, ReplayOptions, from_history, to_history};
 pub use scenario::{
-    CommitsSpec, DependenciesSpec, OperationSpec, ReleasesSpec, RunnersSpec, Scenario,
-    ScenarioSpec, ServicesSpec, StageSpec, StagesSpec, SuiteSpec, TrafficSpec,
+    CalendarSpec, CellCounts, CommitsSpec, DependenciesSpec, DialsSpec, FreezeSpec, HolidaySpec,
+    IncidentsSpec, OperationSpec, ReleasesSpec, RunnersSpec, Scenario, ScenarioSpec, ServicesSpec,
+    StageSpec, StagesSpec, SuiteSpec, TelemetrySpec, TrafficSpec,
 };
 pub use scenario_error::{ScenarioError, nearest};
 pub use stage::{StageEvent, StageEventKind, StageId, StageOrigin};
