@@ -69,6 +69,88 @@ pub struct SuiteRun {
     pub service: u32,
     /// Duration on one shard.
     pub seconds: f64,
+    /// Did a test fail? `None` where that was not recorded.
+    pub failed: Option<bool>,
+}
+
+/// A commit on the main line, which starts a build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Commit {
+    /// When.
+    pub at: SimTime,
+    /// Of which service.
+    pub service: u32,
+    /// How its build will end, however long it waits.
+    pub build: BuildResult,
+}
+
+/// How a build ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum BuildResult {
+    /// It passes.
+    Passed,
+    /// The commit breaks it.
+    Failed,
+    /// It fails for no reason and passes when it is repeated.
+    Flaky,
+}
+
+/// A failure of a service that nobody deployed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Incident {
+    /// Begins.
+    pub at: SimTime,
+    /// Is over.
+    pub until: SimTime,
+    /// Whose.
+    pub service: u32,
+}
+
+/// A part of the runner pool is away.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Outage {
+    /// Begins.
+    pub at: SimTime,
+    /// Is over.
+    pub until: SimTime,
+    /// Share of the pool, in (0, 1).
+    pub share: f64,
+}
+
+/// A stretch of time, `[from, until)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Window {
+    /// Begins.
+    pub from: SimTime,
+    /// Is over.
+    pub until: SimTime,
+}
+
+impl Window {
+    /// Does it cover `at`?
+    pub fn covers(&self, at: SimTime) -> bool {
+        self.from <= at && at < self.until
+    }
+}
+
+/// Samples of a service that never reach the telemetry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Gap {
+    /// Begins.
+    pub at: SimTime,
+    /// Is over.
+    pub until: SimTime,
+    /// Whose.
+    pub service: u32,
+}
+
+/// A hidden regime begins. No arm observes it but the privileged one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RegimeChange {
+    /// When.
+    pub at: SimTime,
+    /// -1 quiet, 0 usual, 1 busy.
+    pub regime: i8,
 }
 
 /// The record. All event lists are sorted by time and may reach back before `start`:
@@ -89,8 +171,8 @@ pub struct Exogenous {
     pub cells: Vec<CellSpec>,
     /// Load traces.
     pub demands: Vec<Demand>,
-    /// Commits: when, of which service.
-    pub commits: Vec<(SimTime, u32)>,
+    /// Commits, with how their builds end.
+    pub commits: Vec<Commit>,
     /// Release needs.
     pub releases: Vec<(SimTime, u32)>,
     /// Upstream releases, a signal.
@@ -103,9 +185,52 @@ pub struct Exogenous {
     pub suite_runs: Vec<SuiteRun>,
     /// Initial number of shards, by service.
     pub shards: Vec<u32>,
+    /// Incidents that come by themselves.
+    pub incidents: Vec<Incident>,
+    /// Outages of the runner pool; they do not overlap.
+    pub outages: Vec<Outage>,
+    /// Days on which nobody works.
+    pub holidays: Vec<Window>,
+    /// Times without releases.
+    pub freezes: Vec<Window>,
+    /// Gaps in the telemetry; those of one service do not overlap.
+    pub gaps: Vec<Gap>,
+    /// Hidden regimes.
+    pub regimes: Vec<RegimeChange>,
 }
 
 impl Exogenous {
+    /// A record in which nothing happens to nobody.
+    pub(crate) fn empty(
+        name: String,
+        history_start: SimTime,
+        start: SimTime,
+        end: SimTime,
+    ) -> Self {
+        Self {
+            name,
+            history_start,
+            start,
+            end,
+            services: Vec::new(),
+            cells: Vec::new(),
+            demands: Vec::new(),
+            commits: Vec::new(),
+            releases: Vec::new(),
+            upstream: Vec::new(),
+            advisories: Vec::new(),
+            dependency_needs: Vec::new(),
+            suite_runs: Vec::new(),
+            shards: Vec::new(),
+            incidents: Vec::new(),
+            outages: Vec::new(),
+            holidays: Vec::new(),
+            freezes: Vec::new(),
+            gaps: Vec::new(),
+            regimes: Vec::new(),
+        }
+    }
+
     /// Days accounted for.
     pub fn days(&self) -> f64 {
         self.end.as_days_f64() - self.start.as_days_f64()
@@ -119,36 +244,7 @@ impl Exogenous {
             "times of `{}` are in disorder",
             self.name
         );
-        assert!(
-            self.commits.is_sorted(),
-            "commits of `{}` are out of order",
-            self.name
-        );
-        assert!(
-            self.releases.is_sorted(),
-            "releases of `{}` are out of order",
-            self.name
-        );
-        assert!(
-            self.upstream.is_sorted(),
-            "upstream releases of `{}` are out of order",
-            self.name
-        );
-        assert!(
-            self.advisories.is_sorted(),
-            "advisories of `{}` are out of order",
-            self.name
-        );
-        assert!(
-            self.dependency_needs.is_sorted_by_key(|need| need.at),
-            "dependency needs of `{}` are out of order",
-            self.name
-        );
-        assert!(
-            self.suite_runs.is_sorted_by_key(|run| run.at),
-            "suite runs of `{}` are out of order",
-            self.name
-        );
+        self.check_order();
         assert_eq!(
             self.shards.len(),
             self.services.len(),
@@ -163,5 +259,33 @@ impl Exogenous {
                 self.name
             );
         }
+    }
+
+    fn check_order(&self) {
+        let lists = [
+            ("commits", self.commits.is_sorted()),
+            ("releases", self.releases.is_sorted()),
+            ("upstream releases", self.upstream.is_sorted()),
+            ("advisories", self.advisories.is_sorted()),
+            (
+                "dependency needs",
+                self.dependency_needs.is_sorted_by_key(|need| need.at),
+            ),
+            ("suite runs", self.suite_runs.is_sorted_by_key(|run| run.at)),
+            ("incidents", self.incidents.is_sorted()),
+            ("outages", self.outages.is_sorted_by_key(|outage| outage.at)),
+            ("holidays", self.holidays.is_sorted()),
+            ("freezes", self.freezes.is_sorted()),
+            ("gaps", self.gaps.is_sorted()),
+            ("regimes", self.regimes.is_sorted()),
+        ];
+        for (list, sorted) in lists {
+            assert!(sorted, "{list} of `{}` are out of order", self.name);
+        }
+        let apart = self
+            .outages
+            .windows(2)
+            .all(|pair| pair[0].until <= pair[1].at);
+        assert!(apart, "outages of `{}` overlap", self.name);
     }
 }

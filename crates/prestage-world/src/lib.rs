@@ -21,7 +21,10 @@ mod workloads;
 mod world;
 
 pub use event_log::{EventLog, LogKind, LogRecord};
-pub use exogenous::{Demand, DependencyNeed, Exogenous, Service, SuiteRun};
+pub use exogenous::{
+    BuildResult, Commit, Demand, DependencyNeed, Exogenous, Gap, Incident, Outage, RegimeChange,
+    Service, SuiteRun, Window,
+};
 pub use ledger::CellTally;
 pub use replay::{ReplayError, ReplayOptions, from_history, to_history};
 pub use scenario::{

@@ -227,7 +227,7 @@ impl World {
     fn start_job(&mut self, job: Job) {
         let duration = match job {
             Job::Build(index) => {
-                let service = self.record.commits[index as usize].1;
+                let service = self.record.commits[index as usize].service;
                 let mut stream = self
                     .streams
                     .at("build", u64::from(service), u64::from(index));

@@ -17,7 +17,9 @@ use prestage_telemetry::history::{
 };
 use prestage_telemetry::{History, ServiceId};
 
-use crate::exogenous::{Demand, DependencyNeed, Exogenous, Service, SuiteRun};
+use crate::exogenous::{
+    BuildResult, Commit as MainlineCommit, Demand, DependencyNeed, Exogenous, Service, SuiteRun,
+};
 use crate::scenario::{Scenario, ScenarioSpec};
 use crate::workloads::{cell_economics, timestamp};
 
@@ -157,22 +159,7 @@ impl<'a> Builder<'a> {
         }
         Ok(Self {
             spec,
-            record: Exogenous {
-                name: world.world.clone(),
-                history_start: start - CALIBRATION_MAX,
-                start,
-                end,
-                services: Vec::new(),
-                cells: Vec::new(),
-                demands: Vec::new(),
-                commits: Vec::new(),
-                releases: Vec::new(),
-                upstream: Vec::new(),
-                advisories: Vec::new(),
-                dependency_needs: Vec::new(),
-                suite_runs: Vec::new(),
-                shards: Vec::new(),
-            },
+            record: Exogenous::empty(world.world.clone(), start - CALIBRATION_MAX, start, end),
             unused: Vec::new(),
         })
     }
@@ -276,7 +263,12 @@ impl<'a> Builder<'a> {
             .commits
             .iter()
             .filter_map(|row| recent(row.commit_epoch))
-            .map(|at| (at, service))
+            .map(|at| MainlineCommit {
+                at,
+                service,
+                // A history says nothing of the builds of single commits.
+                build: BuildResult::Passed,
+            })
             .collect();
         self.record.releases = releases(&history.releases)
             .into_iter()
@@ -313,19 +305,18 @@ impl<'a> Builder<'a> {
     }
 
     fn suites(&mut self, history: &History) {
-        let mut by_suite: BTreeMap<&str, Vec<(SimTime, f64)>> = BTreeMap::new();
+        let mut by_suite: BTreeMap<&str, Vec<SuiteRun>> = BTreeMap::new();
         for run in &history.ci_runs {
-            by_suite
-                .entry(&run.suite)
-                .or_default()
-                .push((SimTime::from_secs(run.epoch), run.duration_s));
+            by_suite.entry(&run.suite).or_default().push(SuiteRun {
+                at: SimTime::from_secs(run.epoch),
+                service: 0,
+                seconds: run.duration_s,
+                failed: run.failed,
+            });
         }
         let mut too_short = 0;
-        for (suite, runs) in by_suite {
-            let runs: Vec<(SimTime, f64)> = runs
-                .into_iter()
-                .filter(|&(at, seconds)| at < self.record.end && seconds > 0.0)
-                .collect();
+        for (suite, mut runs) in by_suite {
+            runs.retain(|run| run.at < self.record.end && run.seconds > 0.0);
             if runs.len() < SUITE_RUNS_MIN {
                 too_short += 1;
             } else {
@@ -342,13 +333,13 @@ impl<'a> Builder<'a> {
             .sort_by_key(|run| (run.at, run.service));
     }
 
-    fn suite(&mut self, name: &str, runs: &[(SimTime, f64)]) {
-        let opens = runs[runs.len() / 4].0.max(self.record.start);
-        let closes = runs[runs.len() - 1].0 + SimTime::from_secs(1);
+    fn suite(&mut self, name: &str, runs: &[SuiteRun]) {
+        let opens = runs[runs.len() / 4].at.max(self.record.start);
+        let closes = runs[runs.len() - 1].at + SimTime::from_secs(1);
         let mut before: Vec<f64> = runs
             .iter()
-            .filter(|(at, _)| *at <= opens)
-            .map(|&(_, s)| s)
+            .filter(|run| run.at <= opens)
+            .map(|run| run.seconds)
             .collect();
         before.sort_by(f64::total_cmp);
         let Some(&median) = before.get(before.len() / 2) else {
@@ -365,11 +356,7 @@ impl<'a> Builder<'a> {
         self.record.shards[service as usize] = shards as u32;
         self.record
             .suite_runs
-            .extend(runs.iter().map(|&(at, seconds)| SuiteRun {
-                at,
-                service,
-                seconds,
-            }));
+            .extend(runs.iter().map(|&run| SuiteRun { service, ..run }));
     }
 }
 
@@ -470,7 +457,7 @@ pub fn to_history(record: &Exogenous, metric_unit: &str) -> History {
             .commits
             .iter()
             .enumerate()
-            .map(|(i, &(at, _))| commit(seconds(at), id("c", i)))
+            .map(|(i, each)| commit(seconds(each.at), id("c", i)))
             .collect(),
         releases: record
             .releases
@@ -611,7 +598,7 @@ fn ci_run(run: &SuiteRun, epoch: i64, service: String) -> CiRun {
         orig_epoch: epoch,
         suite: format!("{service}/tests"),
         duration_s: run.seconds,
-        failed: None,
+        failed: run.failed,
         tests_run: None,
         tests_failed: None,
         test_p50_s: None,

@@ -52,20 +52,10 @@ impl Exogenous {
             })
             .collect();
         let mut record = Exogenous {
-            name: spec.name.clone(),
-            history_start: EPOCH,
-            start,
-            end,
             services,
             cells: cells(spec, start, end),
-            demands: Vec::new(),
-            commits: Vec::new(),
-            releases: Vec::new(),
-            upstream: Vec::new(),
-            advisories: Vec::new(),
-            dependency_needs: Vec::new(),
-            suite_runs: Vec::new(),
             shards: vec![1; count as usize],
+            ..Exogenous::empty(spec.name.clone(), EPOCH, start, end)
         };
         for workload in WORKLOADS {
             (workload.generate)(spec, &streams, &mut record);
@@ -79,7 +69,11 @@ fn cells(spec: &ScenarioSpec, start: SimTime, end: SimTime) -> Vec<CellSpec> {
     let mut cells = Vec::new();
     for service in 0..spec.services.count {
         let tier = spec.services.tiers[service as usize % spec.services.tiers.len()];
-        for need in NeedType::ALL {
+        let needs = NeedType::ALL;
+        for need in needs
+            .into_iter()
+            .filter(|&need| service < spec.services.with_cell(need))
+        {
             cells.push(CellSpec {
                 id: CellId(cells.len() as u32),
                 service: ServiceId(service),
@@ -226,7 +220,7 @@ mod tests {
         let working = record
             .commits
             .iter()
-            .filter(|(at, _)| is_working(*at))
+            .filter(|commit| is_working(commit.at))
             .count() as f64;
         let share = working / record.commits.len() as f64;
         assert!((share - 0.8).abs() < 0.02, "working share: {share}");

@@ -373,7 +373,7 @@ impl World {
         let index = self.cursors.lists[list as usize];
         let record = &self.record;
         match list {
-            List::Commits => record.commits.get(index).map(|&(at, _)| at),
+            List::Commits => record.commits.get(index).map(|commit| commit.at),
             List::Releases => record.releases.get(index).map(|&(at, _)| at),
             List::Upstream => record.upstream.get(index).map(|&(at, _)| at),
             List::Advisories => record.advisories.get(index).map(|&(at, _)| at),
@@ -407,7 +407,7 @@ impl World {
     fn observe(&mut self, list: List, index: usize, at: SimTime) {
         let record = Arc::clone(&self.record);
         let (service, metric, value) = match list {
-            List::Commits => (record.commits[index].1, Metric::CommitsTotal, 1.0),
+            List::Commits => (record.commits[index].service, Metric::CommitsTotal, 1.0),
             List::Releases => (record.releases[index].1, Metric::ReleasesTotal, 1.0),
             List::Upstream => (record.upstream[index].1, Metric::UpstreamReleasesTotal, 1.0),
             List::Advisories => (record.advisories[index].1, Metric::AdvisoriesTotal, 1.0),
@@ -464,7 +464,7 @@ impl World {
     }
 
     fn build(&mut self, index: u32) {
-        let service = self.record.commits[index as usize].1;
+        let service = self.record.commits[index as usize].service;
         self.builds += 1;
         self.note(LogKind::Build, service, u64::from(index));
         self.request_runner(Job::Build(index), class::BUILD);

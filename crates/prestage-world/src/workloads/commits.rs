@@ -6,7 +6,7 @@
 use prestage_des::{SimTime, Streams};
 
 use super::{Workload, is_working};
-use crate::exogenous::Exogenous;
+use crate::exogenous::{BuildResult, Commit, Exogenous};
 use crate::scenario::ScenarioSpec;
 
 pub(super) const ENTRY: Workload = Workload {
@@ -39,7 +39,11 @@ fn generate(spec: &ScenarioSpec, streams: &Streams, record: &mut Exogenous) {
             };
             for _ in 0..stream.poisson(rate * day_factor) {
                 let at = start + SimTime::from_secs_f64(stream.uniform(0.0, 3600.0));
-                record.commits.push((at, service));
+                record.commits.push(Commit {
+                    at,
+                    service,
+                    build: BuildResult::Passed,
+                });
             }
         }
     }

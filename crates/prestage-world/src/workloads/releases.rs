@@ -18,8 +18,8 @@ fn generate(spec: &ScenarioSpec, streams: &Streams, record: &mut Exogenous) {
         let commits: Vec<SimTime> = record
             .commits
             .iter()
-            .filter(|(_, of)| *of == service)
-            .map(|&(at, _)| at)
+            .filter(|commit| commit.service == service)
+            .map(|commit| commit.at)
             .collect();
         let mut last = record.history_start;
         loop {

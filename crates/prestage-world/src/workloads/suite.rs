@@ -49,6 +49,7 @@ fn generate(spec: &ScenarioSpec, streams: &Streams, record: &mut Exogenous) {
                 at,
                 service,
                 seconds,
+                failed: None,
             });
         }
     }
