@@ -113,6 +113,7 @@ impl Setting {
         let options = Options {
             cells: self.record.cells.clone(),
             prices: self.prices.clone(),
+            calendar: self.record.calendar(),
         };
         Controller::new(options, arm)
     }

@@ -6,7 +6,7 @@ use prestage_policy::Layout;
 use prestage_telemetry::{Metric, SeriesId, ServiceId, Span, Tail, Timestamp};
 
 use crate::baselines::Arm;
-use crate::cell::{CellId, CellSpec};
+use crate::cell::{Calendar, CellId, CellSpec, Circumstances};
 use crate::health::Health;
 use crate::knobs::{KNOBS, Knobs, NEUTRAL};
 use crate::observation;
@@ -25,12 +25,15 @@ pub struct Options {
     pub cells: Vec<CellSpec>,
     /// What things cost; thresholds are the critical fractiles of these prices.
     pub prices: PriceBook,
+    /// When people work and when nothing is released.
+    pub calendar: Calendar,
 }
 
 /// Decides for a set of cells. See [`crate::reconcile`].
 pub struct Controller {
     pub(crate) cells: Vec<Cell>,
     pub(crate) prices: PriceBook,
+    pub(crate) calendar: Calendar,
     pub(crate) layout: Layout,
     pub(crate) next_decision: Option<Timestamp>,
     pub(crate) observations: Vec<f32>,
@@ -44,10 +47,15 @@ pub(crate) struct Cell {
     pub center: crate::knobs::KnobCenter,
     pub levels: [i8; 6],
     pub knobs: Knobs,
+    /// exp of the threshold knob; what is written hourly is read every five minutes.
+    threshold_odds: f64,
     pub model: Box<dyn NeedModel>,
     pub health: Health,
     pub retrained_at: Option<Timestamp>,
     pub view: CellView,
+    /// Is an incident of the service open? As of the latest telemetry.
+    pub incident: bool,
+    incident_cursor: u64,
 }
 
 /// The forecast behind a cell's latest decision.
@@ -108,6 +116,7 @@ impl Controller {
         Self {
             cells: cells.collect(),
             prices: options.prices,
+            calendar: options.calendar,
             next_decision: None,
             observations: vec![0.0; n_cells * layout.len()],
             actions: vec![NEUTRAL; n_cells * KNOBS.len()],
@@ -145,8 +154,7 @@ impl Controller {
     /// Feeds history without deciding anything; ends with a first training.
     pub fn warm_up(&mut self, tail: &Tail, now: Timestamp) {
         for cell in &mut self.cells {
-            cell.model.observe(tail, now);
-            cell.health.advance(now);
+            cell.observe(tail, now);
         }
         self.runners.read(tail);
     }
@@ -171,12 +179,16 @@ impl Controller {
             .iter_mut()
             .zip(self.actions.chunks_exact(KNOBS.len()))
         {
+            let before = cell.levels;
             for (level, &wanted) in cell.levels.iter_mut().zip(action) {
                 let wanted = wanted as i8 - NEUTRAL as i8;
                 *level = wanted.clamp(*level - LEVELS_PER_DECISION, *level + LEVELS_PER_DECISION);
             }
-            cell.knobs = cell.center.at(cell.levels);
-            cell.model.set_half_life(cell.knobs.half_life);
+            if cell.levels != before {
+                cell.knobs = cell.center.at(cell.levels);
+                cell.threshold_odds = cell.knobs.threshold_log_odds.exp();
+                cell.model.set_half_life(cell.knobs.half_life);
+            }
         }
         // On the grid of whole hours since the first decision, however late this call came.
         let first = self.next_decision.unwrap_or(now);
@@ -216,9 +228,22 @@ impl Cell {
             center,
             levels: [0; 6],
             knobs,
+            threshold_odds: knobs.threshold_log_odds.exp(),
             model,
             retrained_at: None,
             view: CellView::default(),
+            incident: false,
+            incident_cursor: 0,
+        }
+    }
+
+    /// Takes in what the telemetry has to say since the last time.
+    pub(crate) fn observe(&mut self, tail: &Tail, now: Timestamp) {
+        self.model.observe(tail, now);
+        self.health.advance(now);
+        let series = SeriesId::new(self.spec.service, Metric::IncidentOpen);
+        if let Some(&open) = tail.read(series, &mut self.incident_cursor).1.last() {
+            self.incident = open > 0.0;
         }
     }
 
@@ -227,11 +252,15 @@ impl Cell {
         Span((self.health.lead_p90().0 as f64 * self.knobs.horizon_leads) as i64)
     }
 
-    /// Cost in US dollars of a need that finds no stage, at `now`.
-    pub(crate) fn miss_usd(&self, prices: &PriceBook, now: Timestamp) -> f64 {
+    /// Cost in US dollars of a need that finds no stage now.
+    pub(crate) fn miss_usd(&self, prices: &PriceBook, hours: Hours) -> f64 {
+        let circumstances = Circumstances {
+            working: hours == Hours::Working,
+            incident: self.incident,
+        };
         let per_minute = match self.spec.need {
             NeedType::Scaling => prices.slo_violation_minute[self.spec.tier.index()],
-            _ => self.spec.people_waiting(now) * prices.person_minute,
+            _ => self.spec.people_waiting(circumstances) * prices.person_minute,
         };
         self.health.lead_minutes() * per_minute
     }
@@ -248,23 +277,46 @@ impl Cell {
             + hold
     }
 
-    /// Log-odds of the newsvendor's critical fractile, moved by the threshold knob:
-    /// stage when the probability of a need is at least waste / (waste + miss)
-    /// (Arrow, Harris and Marschak 1951). Infinite for the rules that never or
-    /// always stage, whatever a forecast says.
-    pub(crate) fn threshold_log_odds(&self, prices: &PriceBook, now: Timestamp) -> f64 {
+    /// Odds of the newsvendor's critical fractile, times those of the threshold
+    /// knob: stage when the probability of a need is at least waste / (waste + miss)
+    /// (Arrow, Harris and Marschak 1951). Infinite or 0 for the rules that never or
+    /// always stage, whatever a forecast says. In odds and not in their logs: this
+    /// is asked for every cell every five minutes.
+    pub(crate) fn threshold_odds(&self, prices: &PriceBook, hours: Hours) -> f64 {
         let waste = self.waste_usd(prices).max(1e-6);
-        (waste / self.miss_usd(prices, now).max(1e-6)).ln() + self.knobs.threshold_log_odds
+        waste / self.miss_usd(prices, hours).max(1e-6) * self.threshold_odds
     }
 }
 
-/// 1 / (1 + exp(-x)); 0 and 1 at the infinities.
-pub(crate) fn logistic(x: f64) -> f64 {
-    1.0 / (1.0 + (-x).exp())
+/// Does anybody work now?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hours {
+    Working,
+    Off,
 }
 
-/// Inverse of [`logistic`], bounded to what a float can tell apart.
-pub(crate) fn log_odds(p: f64) -> f64 {
+impl Hours {
+    pub(crate) fn of(calendar: &Calendar, now: Timestamp) -> Self {
+        if calendar.is_working(now) {
+            Self::Working
+        } else {
+            Self::Off
+        }
+    }
+}
+
+/// The odds of a probability, bounded to what a float can tell apart.
+pub(crate) fn odds(p: f64) -> f64 {
     let p = p.clamp(1e-9, 1.0 - 1e-9);
-    (p / (1.0 - p)).ln()
+    p / (1.0 - p)
+}
+
+/// The probability with these odds, which may be infinite.
+pub(crate) fn probability_of(odds: f64) -> f64 {
+    1.0 - 1.0 / (1.0 + odds)
+}
+
+/// The log of [`odds`].
+pub(crate) fn log_odds(p: f64) -> f64 {
+    odds(p).ln()
 }

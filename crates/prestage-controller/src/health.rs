@@ -36,6 +36,12 @@ pub(crate) struct Health {
     lead_log: f64,
     lead_log_variance: f64,
     lead_recent_log: f64,
+    /// Median and ninth decile of the lead time, minutes; kept because they are
+    /// read every five minutes and change with every stage.
+    lead_median: f64,
+    lead_p90: f64,
+    /// What is kept of a week's counts over this many hours.
+    forgetting: (f64, f64),
 }
 
 impl Health {
@@ -47,13 +53,23 @@ impl Health {
             lead_log_variance: 0.09,
             ..Self::default()
         }
+        .with_lead()
+    }
+
+    fn with_lead(mut self) -> Self {
+        self.lead_median = self.lead_log.exp();
+        self.lead_p90 = (self.lead_log + 1.2816 * self.lead_log_variance.sqrt()).exp();
+        self
     }
 
     /// Forgets for the time that passed and resolves forecasts that came due.
     pub(crate) fn advance(&mut self, now: Timestamp) {
         let hours = (now.0 - self.at.0).max(0) as f64 / 3.6e9;
         self.at = now;
-        let kept = (-hours / WEEK_H).exp();
+        if self.forgetting.0 != hours {
+            self.forgetting = (hours, (-hours / WEEK_H).exp());
+        }
+        let kept = self.forgetting.1;
         self.hits_week *= kept;
         self.misses_week *= kept;
         self.waste_week *= kept;
@@ -101,6 +117,7 @@ impl Health {
         self.lead_log += 0.05 * error;
         self.lead_log_variance += 0.05 * (error * error - self.lead_log_variance);
         self.lead_recent_log += 0.4 * (log - self.lead_recent_log);
+        *self = std::mem::take(self).with_lead();
     }
 
     pub(crate) fn ended(&mut self, end: StageEnd, idle: Span) {
@@ -115,13 +132,12 @@ impl Health {
 
     /// Ninth decile of the lead time, lognormal.
     pub(crate) fn lead_p90(&self) -> Span {
-        let minutes = (self.lead_log + 1.2816 * self.lead_log_variance.sqrt()).exp();
-        Span((minutes * 6e7) as i64)
+        Span((self.lead_p90 * 6e7) as i64)
     }
 
     /// Median lead time, minutes.
     pub(crate) fn lead_minutes(&self) -> f64 {
-        self.lead_log.exp()
+        self.lead_median
     }
 
     /// Log of the recent lead time over its baseline.

@@ -107,7 +107,7 @@ pub struct KnobCenters {
 }
 
 /// The knobs in force in one cell.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Knobs {
     /// Log-odds above the newsvendor threshold.
     pub threshold_log_odds: f64,

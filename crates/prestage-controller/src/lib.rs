@@ -17,7 +17,7 @@ mod prices;
 mod reconcile;
 
 pub use baselines::{Arm, BASELINES, Baseline, OnDemand, baseline};
-pub use cell::{Calendar, CellId, CellSpec, Tier, need_index};
+pub use cell::{Calendar, CellId, CellSpec, Circumstances, Tier, need_index};
 pub use controller::{CellView, Controller, Options};
 pub use knobs::{
     KNOBS, Knob, KnobCenter, KnobCenters, Knobs, LEVELS, NEUTRAL, QUANTILES, action_space,

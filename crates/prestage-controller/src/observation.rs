@@ -8,11 +8,11 @@ use prestage_policy::{Field, Layout};
 use prestage_telemetry::Timestamp;
 
 use crate::cell::{Calendar, need_index};
-use crate::controller::{Cell, Controller, RunnerPool, log_odds};
+use crate::controller::{Cell, Controller, Hours, RunnerPool, log_odds};
 use crate::ports::{Ports, StageState, StageStatus};
 use crate::prices::PriceBook;
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const CLIP: f32 = 5.0;
 
 const FIELDS: &[(&str, &str)] = &[
@@ -134,6 +134,18 @@ const FIELDS: &[(&str, &str)] = &[
         "runner_queue",
         "log of one plus jobs waiting for a runner, over 2",
     ),
+    (
+        "incident_open",
+        "1 while an incident of the service is open",
+    ),
+    (
+        "freeze_ahead",
+        "1 / (1 + days until releases are frozen), 1 while they are",
+    ),
+    (
+        "day_off_ahead",
+        "1 / (1 + days until the next day off), 1 on one",
+    ),
 ];
 
 /// The layout of one cell's observation.
@@ -155,18 +167,26 @@ pub(crate) fn write(controller: &mut Controller, ports: &dyn Ports, now: Timesta
     let Controller {
         cells,
         prices,
+        calendar,
         observations,
         runners,
         ..
     } = controller;
+    let view = View {
+        prices,
+        calendar,
+        hours: Hours::of(calendar, now),
+        now,
+    };
     for (cell, row) in cells
         .iter()
         .zip(observations.chunks_exact_mut(FIELDS.len()))
     {
         let mut writer = Writer { row, next: 0 };
         if cell.spec.is_open(now) {
-            write_cell(&mut writer, cell, prices, ports.stage(cell.spec.id), now);
-            write_global(&mut writer, runners, now);
+            write_cell(&mut writer, cell, ports.stage(cell.spec.id), view);
+            write_global(&mut writer, runners, view);
+            write_calendar(&mut writer, cell, view);
             assert_eq!(
                 writer.next,
                 FIELDS.len(),
@@ -176,6 +196,15 @@ pub(crate) fn write(controller: &mut Controller, ports: &dyn Ports, now: Timesta
             row.fill(0.0);
         }
     }
+}
+
+/// What all cells share.
+#[derive(Clone, Copy)]
+struct View<'a> {
+    prices: &'a PriceBook,
+    calendar: &'a Calendar,
+    hours: Hours,
+    now: Timestamp,
 }
 
 struct Writer<'a> {
@@ -192,17 +221,14 @@ impl Writer<'_> {
     }
 }
 
-fn write_cell(
-    out: &mut Writer,
-    cell: &Cell,
-    prices: &PriceBook,
-    stage: Option<StageStatus>,
-    now: Timestamp,
-) {
+fn write_cell(out: &mut Writer, cell: &Cell, stage: Option<StageStatus>, view: View) {
+    let View {
+        prices, hours, now, ..
+    } = view;
     let lead = cell.health.lead_p90();
     let once = log_odds(cell.model.probability(now, lead));
     let waste = cell.waste_usd(prices).max(1e-3);
-    let miss = cell.miss_usd(prices, now).max(1e-3);
+    let miss = cell.miss_usd(prices, hours).max(1e-3);
     let center = (waste / miss).ln() + cell.center.threshold_log_odds.clamp(-12.0, 12.0);
     out.push(once / 3.0);
     out.push(log_odds(cell.model.probability(now, lead + lead)) / 3.0);
@@ -259,16 +285,28 @@ fn write_stage(out: &mut Writer, stage: Option<StageStatus>, now: Timestamp) {
     out.push(f64::from(stage.map_or(0, |stage| stage.drift_commits)).ln_1p() / 2.0);
 }
 
-fn write_global(out: &mut Writer, runners: &RunnerPool, now: Timestamp) {
+fn write_global(out: &mut Writer, runners: &RunnerPool, view: View) {
+    let now = view.now;
     let day = std::f64::consts::TAU * (now.0 as f64 / 8.64e10).rem_euclid(1.0);
     let week = std::f64::consts::TAU * now.hour_of_week() as f64 / 168.0;
     out.push(day.sin());
     out.push(day.cos());
     out.push(week.sin());
     out.push(week.cos());
-    out.push(if Calendar::is_working(now) { 1.0 } else { 0.0 });
+    out.push(if view.hours == Hours::Working {
+        1.0
+    } else {
+        0.0
+    });
     out.push(runners.utilization);
     out.push(runners.queue_length.ln_1p() / 2.0);
+}
+
+fn write_calendar(out: &mut Writer, cell: &Cell, view: View) {
+    let nearness = |hours: Option<f64>| hours.map_or(0.0, |hours| 1.0 / (1.0 + hours / 24.0));
+    out.push(if cell.incident { 1.0 } else { 0.0 });
+    out.push(nearness(view.calendar.hours_to_freeze(view.now)));
+    out.push(nearness(view.calendar.hours_to_day_off(view.now)));
 }
 
 fn hours_since(at: Option<Timestamp>, now: Timestamp) -> f64 {

@@ -4,6 +4,7 @@
 //! what stands behind these traits.
 use prestage_lpt::NeedType;
 use prestage_telemetry::{Span, Tail, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::cell::CellId;
 use crate::knobs::Knobs;
@@ -77,7 +78,7 @@ pub enum StageState {
 }
 
 /// A stage asked for ahead of its need, with everything its provenance records.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StageRequest {
     /// The cell.
     pub cell: CellId,
@@ -102,7 +103,7 @@ pub struct StageRequest {
 }
 
 /// How a stage ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum StageEnd {
     /// It served a need.
     Used,
@@ -115,7 +116,7 @@ pub enum StageEnd {
 }
 
 /// Something that happened in a cell.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Outcome {
     /// A need arose and found a ready stage (`hit`) or did not.
     Need {

@@ -8,16 +8,17 @@ use prestage_lpt::NeedType;
 use prestage_policy::Policy;
 use prestage_telemetry::{Span, Timestamp};
 
-use crate::controller::{Cell, CellView, Controller, log_odds, logistic};
+use crate::controller::{Cell, CellView, Controller, Hours, odds, probability_of};
 use crate::observation;
 use crate::ports::{HostError, Ports, StageRequest, StageState, StageStatus};
 
 /// Forecasts are refreshed and stages reconsidered this often.
 pub const RECONCILE_EVERY: Span = Span(300_000_000);
 
-/// A staged stage is taken back once the log-odds of its need have fallen this
-/// far below the threshold: hysteresis, or every wobble would cost a review.
-const WITHDRAW_MARGIN: f64 = 2.0;
+/// A staged stage is taken back once the odds of its need have fallen to this share
+/// of the threshold's, two log-odds below: hysteresis, or every wobble would cost a
+/// review.
+const WITHDRAW_RATIO: f64 = 0.135_335_283_236_612_7;
 /// Commits after which a staged stage is revalidated. At the world's default
 /// drift of 2 % a commit, one stage in four would break.
 const REFRESH_DRIFT_COMMITS: u32 = 15;
@@ -39,9 +40,10 @@ pub fn reconcile(
         policy.act(&controller.observations, &mut controller.actions);
         controller.set_knobs(now);
     }
+    let hours = Hours::of(&controller.calendar, now);
     for index in 0..controller.cells.len() {
         if controller.cells[index].spec.is_open(now) {
-            act(controller, ports, now, index)?;
+            act(controller, ports, Moment { now, hours }, index)?;
         }
     }
     Ok(())
@@ -64,47 +66,54 @@ fn sense(controller: &mut Controller, ports: &mut dyn Ports, now: Timestamp) {
     let tail = ports.tail();
     for cell in &mut controller.cells {
         if cell.spec.is_open(now) {
-            cell.model.observe(tail, now);
-            cell.health.advance(now);
+            cell.observe(tail, now);
         }
     }
     controller.runners.read(tail);
 }
 
+/// The time of one turn, and whether it is working time.
+#[derive(Clone, Copy)]
+struct Moment {
+    now: Timestamp,
+    hours: Hours,
+}
+
 fn act(
     controller: &mut Controller,
     ports: &mut dyn Ports,
-    now: Timestamp,
+    Moment { now, hours }: Moment,
     index: usize,
 ) -> Result<(), HostError> {
     let cell = &mut controller.cells[index];
     retrain_if_due(cell, ports, now);
     let horizon = cell.horizon();
     let probability = cell.model.probability(now, horizon);
-    let threshold = cell.threshold_log_odds(&controller.prices, now);
+    let threshold = cell.threshold_odds(&controller.prices, hours);
     cell.view = CellView {
         probability,
-        threshold: logistic(threshold),
+        threshold: probability_of(threshold),
         horizon,
     };
-    let margin = log_odds(probability) - threshold;
+    let odds = odds(probability);
     // Calibration is judged on hourly forecasts: five-minute ones say the same again.
     if now.0.rem_euclid(3_600_000_000) < RECONCILE_EVERY.0 {
         cell.health.forecast(now, horizon, probability);
     }
     match ports.stage(cell.spec.id) {
-        None if margin >= 0.0 => ports.propose(&request(cell, now)),
+        None if odds >= threshold => ports.propose(&request(cell, now)),
         Some(stage) if stage.state == StageState::Ready && !stage.refreshing => {
-            keep_or_change(cell, ports, now, Standing { stage, margin })
+            let falls_short = odds < WITHDRAW_RATIO * threshold;
+            keep_or_change(cell, ports, now, Standing { stage, falls_short })
         }
         _ => Ok(()),
     }
 }
 
-/// A ready stage and by how much its need passes the threshold, in log-odds.
+/// A ready stage, and whether its need has become too improbable to keep it.
 struct Standing {
     stage: StageStatus,
-    margin: f64,
+    falls_short: bool,
 }
 
 fn keep_or_change(
@@ -113,8 +122,8 @@ fn keep_or_change(
     now: Timestamp,
     standing: Standing,
 ) -> Result<(), HostError> {
-    let Standing { stage, margin } = standing;
-    if margin < -WITHDRAW_MARGIN {
+    let Standing { stage, falls_short } = standing;
+    if falls_short {
         return ports.withdraw(cell.spec.id, now);
     }
     let wanted = request(cell, now);

@@ -2,6 +2,7 @@
 //!
 //! Adding one is a file and a line in [`NEED_MODELS`].
 use prestage_telemetry::{ServiceId, Span, Tail, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::{DependencyModel, ReleaseModel, ScalingModel, SuiteModel};
 
@@ -91,7 +92,7 @@ pub fn entry(need: &str) -> Option<&'static Entry> {
 }
 
 /// Why a load needs the replicas it needs.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RequiredReplicas {
     /// Rated load of one replica.
     pub rated_load_per_replica: f64,

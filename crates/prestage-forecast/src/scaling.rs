@@ -31,6 +31,14 @@ const PROFILE_HALF_LIFE_H: f64 = 14.0 * 24.0;
 const SLOW_HALF_LIFE_H: f64 = 7.0 * 24.0;
 /// Points at which the horizon is examined.
 const GRID: usize = 5;
+/// Logs of 1/5, 2/5, ... 1, the points of the grid over the horizon.
+const GRID_SHARE_LOGS: [f64; GRID] = [
+    -1.609_437_912_434_100_3,
+    -0.916_290_731_874_155,
+    -0.510_825_623_765_990_7,
+    -0.223_143_551_314_209_76,
+    0.0,
+];
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -50,10 +58,41 @@ pub struct ScalingModel {
     step_h: f64,
     variance_1: f64,
     variance_long: f64,
+    /// Exponent of the error's growth with the horizon.
+    growth: f64,
     persistence: f64,
+    forgetting: Forgetting,
     learning: [f64; PROFILE],
     learning_weight: [f64; PROFILE],
     profile: [f64; PROFILE],
+}
+
+/// What is kept of each statistic over one step. Steps are nearly always the
+/// same, and exponentials are most of the cost of learning a sample.
+#[derive(Clone, Copy, Debug, Default)]
+struct Forgetting {
+    elapsed_h: f64,
+    half_life_h: f64,
+    error: f64,
+    level: f64,
+    slow: f64,
+    profile: f64,
+}
+
+impl Forgetting {
+    fn over(self, elapsed_h: f64, half_life_h: f64) -> Self {
+        if self.elapsed_h == elapsed_h && self.half_life_h == half_life_h {
+            return self;
+        }
+        Self {
+            elapsed_h,
+            half_life_h,
+            error: keep(elapsed_h, ERROR_HALF_LIFE_H),
+            level: keep(elapsed_h, half_life_h),
+            slow: keep(elapsed_h, SLOW_HALF_LIFE_H),
+            profile: keep(elapsed_h, PROFILE_HALF_LIFE_H),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -82,7 +121,9 @@ impl ScalingModel {
             step_h: BIN as f64 / 3.6e9,
             variance_1: 0.01,
             variance_long: 0.04,
+            growth: growth(0.01, 0.04),
             persistence: 0.01,
+            forgetting: Forgetting::default(),
             learning: [0.0; PROFILE],
             learning_weight: [0.0; PROFILE],
             profile: [0.0; PROFILE],
@@ -115,7 +156,9 @@ impl ScalingModel {
         };
         let elapsed_h = (at.0 - previous_at.0) as f64 / 3.6e9;
         self.step_h += 0.05 * (elapsed_h - self.step_h);
-        let forget = keep(elapsed_h, ERROR_HALF_LIFE_H);
+        self.forgetting = self.forgetting.over(elapsed_h, self.half_life_h);
+        let kept = self.forgetting;
+        let forget = kept.error;
         let long = self.recent_levels[self.n_bins as usize % LONG_STEPS];
         self.variance_1 = blend(
             self.variance_1,
@@ -125,15 +168,12 @@ impl ScalingModel {
         self.variance_long = blend(self.variance_long, square(value - long - seasonal), forget);
         self.persistence = blend(self.persistence, square(value - previous), forget);
 
-        self.level = blend(
-            self.level,
-            value - seasonal,
-            keep(elapsed_h, self.half_life_h),
-        );
+        self.growth = growth(self.variance_1, self.variance_long);
+        self.level = blend(self.level, value - seasonal, kept.level);
         // A plain mean at first: a level that starts from one sample would need weeks to settle.
         self.age_h += elapsed_h;
-        let kept = keep(elapsed_h, SLOW_HALF_LIFE_H).min(1.0 - elapsed_h / (self.age_h + 1.0));
-        self.slow_level = blend(self.slow_level, value, kept);
+        let kept_slow = kept.slow.min(1.0 - elapsed_h / (self.age_h + 1.0));
+        self.slow_level = blend(self.slow_level, value, kept_slow);
         self.recent_levels[self.n_bins as usize % LONG_STEPS] = self.level;
         self.n_bins += 1;
         self.learn_profile(at, value - self.slow_level, elapsed_h);
@@ -142,7 +182,7 @@ impl ScalingModel {
 
     fn learn_profile(&mut self, at: Timestamp, deviation: f64, elapsed_h: f64) {
         let slot = slot(at).0;
-        let kept = self.learning_weight[slot] * keep(elapsed_h, PROFILE_HALF_LIFE_H);
+        let kept = self.learning_weight[slot] * self.forgetting.profile;
         self.learning_weight[slot] = kept + elapsed_h.min(24.0);
         let share = elapsed_h.min(24.0) / self.learning_weight[slot].max(1e-9);
         self.learning[slot] += share * (deviation - self.learning[slot]);
@@ -154,14 +194,17 @@ impl ScalingModel {
         self.profile[from] + share * (self.profile[to] - self.profile[from])
     }
 
-    fn variance(&self, ahead_h: f64) -> f64 {
-        let steps = (ahead_h / self.step_h).max(1.0);
-        let ratio = (self.variance_long / self.variance_1.max(1e-9)).clamp(1.0, 1e3);
-        let growth = (ratio.ln() / (LONG_STEPS as f64).ln()).clamp(0.0, 1.0);
+    /// Variance of the log forecast `steps` ahead, given the log of `steps`.
+    fn variance(&self, steps_log: f64) -> f64 {
         // Loads return to their profile: the error stops growing at twice what it
         // is after twelve steps, where a power law would go on.
         let limit = 2.0 * self.variance_long.max(self.variance_1);
-        (self.variance_1 * steps.powf(growth)).min(limit).max(1e-6)
+        let grown = self.variance_1 * (self.growth * steps_log.max(0.0)).exp();
+        grown.min(limit).max(1e-6)
+    }
+
+    fn steps_log(&self, ahead: Span) -> f64 {
+        (ahead.0 as f64 / 3.6e9 / self.step_h).ln()
     }
 
     fn capacity_log(&self) -> f64 {
@@ -173,10 +216,11 @@ impl ScalingModel {
         let capacity = self.capacity_log();
         let mut worst_z = f64::NEG_INFINITY;
         let mut highest = f64::NEG_INFINITY;
-        for i in 1..=GRID {
-            let ahead = horizon.0 * i as i64 / GRID as i64;
+        let steps_log = self.steps_log(horizon);
+        for (i, share_log) in GRID_SHARE_LOGS.into_iter().enumerate() {
+            let ahead = horizon.0 * (i as i64 + 1) / GRID as i64;
             let mean = self.level + self.seasonal(Timestamp(now.0 + ahead));
-            let sigma = self.variance(ahead as f64 / 3.6e9).sqrt();
+            let sigma = self.variance(steps_log + share_log).sqrt();
             worst_z = worst_z.max((mean - capacity) / sigma);
             highest = highest.max(mean + z * sigma);
         }
@@ -253,7 +297,7 @@ impl NeedModel for ScalingModel {
     }
 
     fn spread(&self, horizon: Span) -> f64 {
-        self.variance(horizon.0 as f64 / 3.6e9).sqrt()
+        self.variance(self.steps_log(horizon)).sqrt()
     }
 
     fn demand_ratio(&self) -> f64 {
@@ -274,11 +318,21 @@ impl NeedModel for ScalingModel {
 
 /// Two neighbouring profile slots and the share of the second.
 fn slot(at: Timestamp) -> (usize, usize, f64) {
+    const HOUR: i64 = 3_600_000_000;
     let weekend = if at.day_of_week() >= 5 { 24 } else { 0 };
-    let hour = (at.0 as f64 / 3.6e9).rem_euclid(24.0) - 0.5;
-    let from = hour.floor();
-    let wrap = |h: f64| h.rem_euclid(24.0) as usize + weekend;
-    (wrap(from), wrap(from + 1.0), hour - from)
+    // From the middle of an hour to the middle of the next.
+    let since_half_past = (at.0 + HOUR / 2).rem_euclid(24 * HOUR);
+    let to = (since_half_past / HOUR) as usize;
+    let from = if to == 0 { 23 } else { to - 1 };
+    let share = (since_half_past % HOUR) as f64 / HOUR as f64;
+    (from + weekend, to + weekend, share)
+}
+
+/// How the error grows with the horizon: the exponent of a power law through the
+/// variances one and [`LONG_STEPS`] steps ahead.
+fn growth(variance_1: f64, variance_long: f64) -> f64 {
+    let ratio = (variance_long / variance_1.max(1e-9)).clamp(1.0, 1e3);
+    (ratio.ln() / (LONG_STEPS as f64).ln()).clamp(0.0, 1.0)
 }
 
 fn keep(elapsed_h: f64, half_life_h: f64) -> f64 {

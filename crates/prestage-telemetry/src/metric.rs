@@ -40,6 +40,18 @@ pub enum Metric {
     ReleaseFreeze,
     /// 1 while an incident is open, else 0.
     IncidentOpen,
+    /// Share of the processing capacity in use, 0 to 1.
+    CpuUtilizationRatio,
+    /// Share of the memory in use, 0 to 1.
+    MemoryUtilizationRatio,
+    /// Payload received and sent.
+    NetworkBytesPerSecond,
+    /// One sample for each deployment to production.
+    DeploymentsTotal,
+    /// How long a build ran.
+    BuildSeconds,
+    /// One sample for each failed build.
+    BuildFailuresTotal,
 }
 
 /// How the samples of a metric are to be read.
@@ -70,7 +82,7 @@ pub struct MetricInfo {
 }
 
 /// Every metric, in the order of its discriminant.
-pub const METRICS: [MetricInfo; 15] = {
+pub const METRICS: [MetricInfo; 21] = {
     use Metric::*;
     use MetricKind::*;
     [
@@ -172,6 +184,48 @@ pub const METRICS: [MetricInfo; 15] = {
             "flag",
             Gauge,
             "1 while an incident is open",
+        ),
+        entry(
+            CpuUtilizationRatio,
+            "cpu_utilization_ratio",
+            "ratio",
+            Gauge,
+            "share of the processing capacity in use",
+        ),
+        entry(
+            MemoryUtilizationRatio,
+            "memory_utilization_ratio",
+            "ratio",
+            Gauge,
+            "share of the memory in use",
+        ),
+        entry(
+            NetworkBytesPerSecond,
+            "network_bytes_per_second",
+            "By/s",
+            Gauge,
+            "payload received and sent",
+        ),
+        entry(
+            DeploymentsTotal,
+            "deployments_total",
+            "count",
+            Event,
+            "deployments to production",
+        ),
+        entry(
+            BuildSeconds,
+            "build_seconds",
+            "s",
+            Sample,
+            "duration of a build",
+        ),
+        entry(
+            BuildFailuresTotal,
+            "build_failures_total",
+            "count",
+            Event,
+            "builds that failed",
         ),
     ]
 };

@@ -77,7 +77,7 @@ mod tests {
     fn columns_are_dense_and_global_comes_first() {
         assert_eq!(SeriesId::global(Metric::RequestsPerSecond).column(), 0);
         assert_eq!(
-            SeriesId::global(Metric::IncidentOpen).column(),
+            SeriesId::global(Metric::BuildFailuresTotal).column(),
             Metric::COUNT - 1
         );
         let first = SeriesId::new(ServiceId(0), Metric::RequestsPerSecond);

@@ -35,6 +35,20 @@ pub enum LogKind {
     Build,
     /// A model was retrained.
     Retrained,
+    /// A release or a dependency update reached production.
+    Deployed,
+    /// A deployment broke its service.
+    ChangeFailed,
+    /// An incident of a service began.
+    IncidentOpened,
+    /// A service was restored; the value is 1 after a failed deployment.
+    Restored,
+    /// The runner pool changed its size; the cell is 0.
+    PoolResized,
+    /// A speculative job gave way to a build.
+    Preempted,
+    /// A build failed; the value is the index of its commit.
+    BuildFailed,
 }
 
 /// One record.

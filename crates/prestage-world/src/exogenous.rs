@@ -2,8 +2,10 @@
 //!
 //! Made by the workload processes or read from a history; never changed by a
 //! world. All arms of a comparison share one.
-use prestage_controller::CellSpec;
+use prestage_controller::{Calendar, CellSpec};
 use prestage_des::SimTime;
+
+use crate::workloads::timestamp;
 
 /// A service, by position.
 #[derive(Clone, Debug, PartialEq)]
@@ -231,6 +233,59 @@ impl Exogenous {
         }
     }
 
+    /// When people work and when nothing is released, as the controller is told.
+    pub fn calendar(&self) -> Calendar {
+        let windows = |windows: &[Window]| {
+            let pair = |window: &Window| (timestamp(window.from), timestamp(window.until));
+            windows.iter().map(pair).collect()
+        };
+        Calendar::new(windows(&self.holidays), windows(&self.freezes))
+    }
+
+    /// Depends on every time and every load: equal for the same scenario and seed,
+    /// different for others but by chance of 2^-64 (FNV-1a over the lists).
+    pub fn digest(&self) -> u64 {
+        let mut digest = Fnv::default();
+        for time in [self.history_start, self.start, self.end] {
+            digest.push(time.as_micros() as u64);
+        }
+        let mut events = |list: &[(SimTime, u32)]| {
+            for &(at, service) in list {
+                digest.push(at.as_micros() as u64);
+                digest.push(u64::from(service));
+            }
+        };
+        events(&self.releases);
+        events(&self.upstream);
+        events(&self.advisories);
+        for commit in &self.commits {
+            digest.push(commit.at.as_micros() as u64);
+            digest.push(u64::from(commit.service) << 2 | commit.build as u64);
+        }
+        for need in &self.dependency_needs {
+            digest.push(need.at.as_micros() as u64);
+            digest.push(need.hazard_per_day.to_bits());
+        }
+        for run in &self.suite_runs {
+            digest.push(run.at.as_micros() as u64);
+            digest.push(run.seconds.to_bits());
+        }
+        for incident in &self.incidents {
+            digest.push(incident.at.as_micros() as u64);
+            digest.push(incident.until.as_micros() as u64);
+        }
+        for outage in &self.outages {
+            digest.push(outage.at.as_micros() as u64);
+            digest.push(outage.until.as_micros() as u64);
+        }
+        for demand in &self.demands {
+            for value in &demand.values {
+                digest.push(u64::from(value.to_bits()));
+            }
+        }
+        digest.0
+    }
+
     /// Days accounted for.
     pub fn days(&self) -> f64 {
         self.end.as_days_f64() - self.start.as_days_f64()
@@ -287,5 +342,20 @@ impl Exogenous {
             .windows(2)
             .all(|pair| pair[0].until <= pair[1].at);
         assert!(apart, "outages of `{}` overlap", self.name);
+    }
+}
+
+/// FNV-1a, a word at a time.
+struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Fnv {
+    fn push(&mut self, word: u64) {
+        self.0 = (self.0 ^ word).wrapping_mul(0x0100_0000_01b3);
     }
 }

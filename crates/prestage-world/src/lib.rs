@@ -8,24 +8,31 @@
 //! the same record, so they meet the identical world whatever they do.
 //!
 //! Must never know: burn, policies, rewards.
+mod circumstances;
+mod delivery;
 mod event_log;
 mod exogenous;
 mod ledger;
 mod lifecycle;
+mod load;
 mod ports;
 mod replay;
 mod scenario;
 mod scenario_error;
+mod snapshot;
 mod stage;
+mod suites;
 mod workloads;
 mod world;
 
+pub use delivery::DeliveryMetrics;
 pub use event_log::{EventLog, LogKind, LogRecord};
 pub use exogenous::{
     BuildResult, Commit, Demand, DependencyNeed, Exogenous, Gap, Incident, Outage, RegimeChange,
     Service, SuiteRun, Window,
 };
 pub use ledger::CellTally;
+pub use load::{ServiceLevel, service_level};
 pub use replay::{ReplayError, ReplayOptions, from_history, to_history};
 pub use scenario::{
     CalendarSpec, CellCounts, CommitsSpec, DependenciesSpec, DialsSpec, FreezeSpec, HolidaySpec,
@@ -33,6 +40,7 @@ pub use scenario::{
     StageSpec, StagesSpec, SuiteSpec, TelemetrySpec, TrafficSpec,
 };
 pub use scenario_error::{ScenarioError, nearest};
+pub use snapshot::{Snapshot, SnapshotError};
 pub use stage::{StageEvent, StageEventKind, StageId, StageOrigin};
 pub use workloads::{WORKLOADS, Workload};
 pub use world::{World, WorldOptions};

@@ -9,12 +9,14 @@
 //! the same time takes the same time whoever asks.
 use prestage_controller::{CellId, NeedType, OnDemand, Outcome, StageEnd, StageRequest};
 use prestage_des::SimTime;
-use prestage_telemetry::Span;
+use prestage_telemetry::{Metric, Span};
 
 use crate::event_log::LogKind;
+use crate::exogenous::BuildResult;
+use crate::load::LoadState;
 use crate::stage::{Refresh, Stage, StageEvent, StageEventKind, StageId, StageOrigin};
-use crate::workloads::{is_working, timestamp};
-use crate::world::{Event, Job, LoadState, World, class};
+use crate::workloads::timestamp;
+use crate::world::{Event, Job, List, World, class};
 
 /// Spread of the log durations of validation, review and writing.
 const VALIDATE_SIGMA: f64 = 0.3;
@@ -191,7 +193,7 @@ impl World {
         let provision = times.provision_minutes * 60.0 * stream.uniform(0.8, 1.2);
         let urgency = match origin {
             StageOrigin::Requested => operation.urgent_review_factor,
-            StageOrigin::Predicted if is_working(self.now) => 1.0,
+            StageOrigin::Predicted if self.is_working() => 1.0,
             StageOrigin::Predicted => operation.off_hours_review_factor,
         };
         let id = StageId(self.stages.len() as u32);
@@ -205,7 +207,9 @@ impl World {
             expires_at: None,
             magnitude,
             validate: SimTime::from_secs_f64(validate),
-            review: SimTime::from_secs_f64(review * urgency + provision),
+            review: SimTime::from_secs_f64(review * urgency),
+            provision: SimTime::from_secs_f64(provision),
+            in_review: false,
             validated_at_commit: self.services[service].commits,
             refreshing: None,
             ended: false,
@@ -224,25 +228,16 @@ impl World {
         }
     }
 
-    fn start_job(&mut self, job: Job) {
+    pub(crate) fn start_job(&mut self, job: Job) {
         let duration = match job {
-            Job::Build(index) => {
-                let service = self.record.commits[index as usize].service;
-                let mut stream = self
-                    .streams
-                    .at("build", u64::from(service), u64::from(index));
-                let commits = &self.options.commits;
-                SimTime::from_secs_f64(
-                    stream.lognormal(commits.build_minutes * 60.0, commits.build_sigma),
-                )
-            }
+            Job::Build(index) | Job::Rebuild(index) => self.build_duration(index),
             Job::Validate(id) | Job::Refresh(id) => self.stages[id.0 as usize].validate,
             Job::Retrain(_) => {
                 SimTime::from_secs_f64(self.options.operation.retrain_minutes * 60.0)
             }
         };
         let cell = match job {
-            Job::Build(_) => None,
+            Job::Build(_) | Job::Rebuild(_) => None,
             Job::Validate(id) | Job::Refresh(id) => Some(self.stages[id.0 as usize].cell),
             Job::Retrain(cell) => Some(cell),
         };
@@ -258,20 +253,57 @@ impl World {
             self.start_job(next);
         }
         match job {
-            Job::Build(_) => {}
+            Job::Build(index) => self.built(index),
+            Job::Rebuild(_) => {}
             Job::Retrain(cell) => self.note(LogKind::Retrained, cell.0, 0),
             Job::Validate(id) => self.validated(id),
             Job::Refresh(id) => self.refreshed(id),
         }
     }
 
+    /// How long a build runs: a mixture of two lognormals with one median ratio,
+    /// the tail of real build times.
+    fn build_duration(&self, index: u32) -> SimTime {
+        let service = self.record.commits[index as usize].service;
+        let address = u64::from(index);
+        let mut stream = self.streams.at("build", u64::from(service), address);
+        let commits = &self.options.commits;
+        let usual = stream.lognormal(commits.build_minutes * 60.0, commits.build_sigma);
+        let slow = commits.slow_share > 0.0 && stream.unit() < commits.slow_share;
+        SimTime::from_secs_f64(if slow {
+            usual * commits.slow_factor
+        } else {
+            usual
+        })
+    }
+
+    fn built(&mut self, index: u32) {
+        let commit = self.record.commits[index as usize];
+        let seconds = self.build_duration(index).as_secs_f64();
+        self.series(commit.service, Metric::BuildSeconds, seconds);
+        if commit.build != BuildResult::Passed {
+            self.series(commit.service, Metric::BuildFailuresTotal, 1.0);
+            self.note(LogKind::BuildFailed, commit.service, u64::from(index));
+        }
+        if commit.build == BuildResult::Flaky {
+            self.request_runner(Job::Rebuild(index), class::BUILD);
+        }
+    }
+
+    /// A person takes the stage up. Reviews that are open already take a part of
+    /// their attention.
     fn validated(&mut self, id: StageId) {
         let stage = &self.stages[id.0 as usize];
         if stage.ended {
             return;
         }
-        let (cell, ready_at) = (stage.cell, self.now + stage.review);
+        let cell = stage.cell;
+        let backlog = self.options.operation.review_backlog_factor * f64::from(self.open_reviews);
+        let review = stage.review.as_secs_f64() * (1.0 + backlog);
+        let ready_at = self.now + SimTime::from_secs_f64(review) + stage.provision;
         self.cells[cell.index()].tally.usage.reviews += 1.0;
+        self.open_reviews += 1;
+        self.stages[id.0 as usize].in_review = true;
         self.queue.schedule(ready_at, Event::Ready(id));
     }
 
@@ -292,6 +324,13 @@ impl World {
     /// Review and provisioning are over.
     pub(crate) fn ready(&mut self, id: StageId) {
         let stage = &mut self.stages[id.0 as usize];
+        assert!(
+            stage.in_review,
+            "stage {} became ready without a review",
+            id.0
+        );
+        stage.in_review = false;
+        self.open_reviews -= 1;
         if stage.ended {
             return;
         }
@@ -317,6 +356,24 @@ impl World {
             let expires_at = self.now.saturating_add(ttl);
             self.stages[id.0 as usize].expires_at = Some(expires_at);
             self.queue.schedule(expires_at, Event::Expire(id));
+            self.induce(cell);
+        }
+    }
+
+    /// Induced demand: what is ready gets used sooner. The next need of the cell
+    /// comes forward by a share of the time that is left.
+    fn induce(&mut self, cell: CellId) {
+        let share = self.options.operation.induced_demand;
+        if share == 0.0 {
+            return;
+        }
+        let Some((list, index, at)) = self.next_need(cell) else {
+            return;
+        };
+        if self.brought_forward.insert((list, index)) {
+            let left = (at.as_micros() - self.now.as_micros()) as f64;
+            let early = self.now + SimTime::from_micros((left * (1.0 - share)) as i64);
+            self.queue.schedule(early, Event::Induced(list, index));
         }
     }
 
@@ -356,7 +413,7 @@ impl World {
                 let wanted = magnitude.max(self.shards_wanted(service)).max(shards + 1);
                 self.reshard(service, wanted);
             }
-            NeedType::FeatureRelease | NeedType::DependencyUpdate => {}
+            NeedType::FeatureRelease | NeedType::DependencyUpdate => self.deploy(cell),
         }
     }
 
@@ -364,6 +421,35 @@ impl World {
         let stage = &self.stages[id.0 as usize];
         if !stage.ended {
             self.end_predicted(stage.cell, StageEnd::Expired);
+        }
+    }
+
+    /// The next need of a cell that the record holds, if it has one of its own.
+    fn next_need(&self, cell: CellId) -> Option<(List, usize, SimTime)> {
+        let spec = &self.record.cells[cell.index()];
+        let service = spec.service.0;
+        let free = |list: List, index: usize| !self.brought_forward.contains(&(list, index));
+        match spec.need {
+            NeedType::FeatureRelease => {
+                let list = List::Releases;
+                let from = self.cursor(list);
+                let releases = self.record.releases.iter().enumerate().skip(from);
+                releases
+                    .filter(|&(index, &(_, of))| of == service && free(list, index))
+                    .map(|(index, &(at, _))| (list, index, at))
+                    .next()
+            }
+            NeedType::DependencyUpdate => {
+                let list = List::DependencyNeeds;
+                let from = self.cursor(list);
+                let needs = self.record.dependency_needs.iter().enumerate().skip(from);
+                needs
+                    .filter(|(index, need)| need.service == service && free(list, *index))
+                    .map(|(index, need)| (list, index, need.at))
+                    .next()
+            }
+            // Needs of loads and suites arise from their level, not from a list.
+            NeedType::Scaling | NeedType::TestSuite => None,
         }
     }
 
@@ -403,18 +489,18 @@ impl World {
 
     /// Books the waiting of a cell's needs up to now.
     pub(crate) fn accrue(&mut self, cell: CellId) {
-        let state = &mut self.cells[cell.index()];
+        let state = &self.cells[cell.index()];
         let minutes = (self.now.as_micros() - state.accrued_at.as_micros()) as f64 / 6e7;
         if !state.waiting.is_empty() {
-            let people =
-                self.record.cells[cell.index()].people_waiting(timestamp(state.accrued_at));
+            let people = self.people_waiting(cell, self.cells[cell.index()].accrued_at);
+            let state = &mut self.cells[cell.index()];
             let blocked = minutes * state.waiting.len() as f64;
             let hazard: f64 = state.waiting.iter().sum();
             state.tally.usage.blocked_minutes += blocked;
             state.tally.usage.blocked_person_minutes += blocked * people;
             state.tally.usage.exploits += hazard * minutes / 1440.0;
         }
-        state.accrued_at = self.now;
+        self.cells[cell.index()].accrued_at = self.now;
     }
 
     /// Commits on the main line since a stage was validated.

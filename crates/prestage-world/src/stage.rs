@@ -19,7 +19,7 @@ pub enum StageOrigin {
 }
 
 /// Something a pipelines repository has to follow.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StageEvent {
     /// When.
     pub at: SimTime,
@@ -32,7 +32,7 @@ pub struct StageEvent {
 }
 
 /// What a pipelines repository has to follow.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum StageEventKind {
     /// The controller asked for it.
     Proposed(Box<StageRequest>),
@@ -51,7 +51,7 @@ pub enum StageEventKind {
     Retired(StageEnd),
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Stage {
     pub cell: CellId,
     pub origin: StageOrigin,
@@ -62,6 +62,8 @@ pub(crate) struct Stage {
     pub magnitude: u32,
     pub validate: SimTime,
     pub review: SimTime,
+    pub provision: SimTime,
+    pub in_review: bool,
     /// Commits on the service's main line when it was last validated.
     pub validated_at_commit: u32,
     pub refreshing: Option<Refresh>,
@@ -69,7 +71,7 @@ pub(crate) struct Stage {
 }
 
 /// A revalidation under way.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Refresh {
     pub at_commit: u32,
     pub magnitude: u32,

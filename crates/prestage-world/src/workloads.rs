@@ -2,17 +2,20 @@
 //!
 //! Each is one file and one line in [`WORKLOADS`]; each draws from streams of its
 //! own, keyed by service, so adding one changes no other.
+mod calendar;
 mod commits;
 mod dependencies;
+mod incidents;
+mod regimes;
 mod releases;
 mod suite;
 mod traffic;
 
 use prestage_controller::{Calendar, CellId, CellSpec, NeedType, Tier};
-use prestage_des::{SimTime, Streams};
+use prestage_des::{SimTime, Stream, Streams};
 use prestage_telemetry::{ServiceId, Span, Timestamp};
 
-use crate::exogenous::{Exogenous, Service};
+use crate::exogenous::{Exogenous, Service, Window};
 use crate::scenario::{Scenario, ScenarioSpec};
 
 /// A workload process.
@@ -27,6 +30,9 @@ pub struct Workload {
 
 /// All processes, in the order in which they depend on each other.
 pub static WORKLOADS: &[Workload] = &[
+    calendar::ENTRY,
+    regimes::ENTRY,
+    incidents::ENTRY,
     traffic::ENTRY,
     commits::ENTRY,
     releases::ENTRY,
@@ -94,11 +100,12 @@ fn cells(spec: &ScenarioSpec, start: SimTime, end: SimTime) -> Vec<CellSpec> {
 /// The part of a cell that comes from how the organisation works; the identity
 /// is the caller's to fill in.
 pub(crate) fn cell_economics(spec: &ScenarioSpec, need: NeedType) -> CellSpec {
+    let operation = spec.dials.operation(&spec.operation);
     let people = match need {
         NeedType::Scaling => 0.0,
-        NeedType::FeatureRelease => spec.operation.people_waiting[0],
-        NeedType::DependencyUpdate => spec.operation.people_waiting[1],
-        NeedType::TestSuite => spec.operation.people_waiting[2],
+        NeedType::FeatureRelease => operation.people_waiting[0],
+        NeedType::DependencyUpdate => operation.people_waiting[1],
+        NeedType::TestSuite => operation.people_waiting[2],
     };
     let stage = spec.stages.of(need);
     let lead_minutes = stage.validate_minutes + stage.review_minutes + stage.provision_minutes;
@@ -109,7 +116,8 @@ pub(crate) fn cell_economics(spec: &ScenarioSpec, need: NeedType) -> CellSpec {
         need,
         tier: Tier::Two,
         people_working: people,
-        people_off: people * spec.operation.off_hours_people_factor,
+        people_off: people * operation.off_hours_people_factor,
+        people_incident_factor: operation.incident_people_factor,
         rated_load_per_replica: spec.traffic.rated_rps,
         suite_budget_s: spec.suite.budget_minutes * 60.0,
         opens_at: Timestamp(0),
@@ -124,28 +132,61 @@ pub(crate) fn timestamp(at: SimTime) -> Timestamp {
     Timestamp(at.as_micros())
 }
 
-/// Is `at` inside working hours?
-pub(crate) fn is_working(at: SimTime) -> bool {
-    Calendar::is_working(timestamp(at))
+/// When people work and release, and how strictly they keep to it (dial D7).
+pub(crate) struct Week {
+    calendar: Calendar,
+    freezes: Vec<Window>,
+    moving_hazard: f64,
 }
 
-/// The first working moment at or after `at`, spread over the morning by `jitter`
-/// in [0, 1) when `at` falls outside working hours.
-pub(crate) fn next_working(at: SimTime, jitter: f64) -> SimTime {
-    if is_working(at) {
-        return at;
+/// What piled up in a freeze leaves over so many days after it.
+const THAW_DAYS: f64 = 2.0;
+/// What waited for the morning is spread over so many hours.
+const MORNING_HOURS: f64 = 4.0;
+
+impl Week {
+    fn new(spec: &ScenarioSpec, record: &Exogenous) -> Self {
+        Self {
+            calendar: record.calendar(),
+            freezes: record.freezes.clone(),
+            moving_hazard: spec.dials.moving_hazard,
+        }
     }
-    let hour = SimTime::from_hours(1);
-    let mut open = at.floor_to(hour) + hour;
-    while !is_working(open) {
-        open += hour;
+
+    /// `at`, or the next working morning for the share of work that waits for it.
+    fn working(&self, at: SimTime, stream: &mut Stream) -> SimTime {
+        // Both are drawn in any case: the dial must not shift the draws that follow.
+        let (keeps_hours, jitter) = (stream.unit() < self.moving_hazard, stream.unit());
+        if !keeps_hours || self.calendar.is_working(timestamp(at)) {
+            return at;
+        }
+        let hour = SimTime::from_hours(1);
+        let mut open = at.floor_to(hour) + hour;
+        while !self.calendar.is_working(timestamp(open)) {
+            open += hour;
+        }
+        after(open, jitter * MORNING_HOURS * 3600.0)
     }
-    open + SimTime::from_secs_f64(jitter * 4.0 * 3600.0)
+
+    /// As [`Week::working`], and not while releases are frozen.
+    fn release(&self, at: SimTime, stream: &mut Stream) -> SimTime {
+        let spread = stream.unit() * THAW_DAYS * 86_400.0;
+        let mut thawed = at;
+        for freeze in self.freezes.iter().filter(|freeze| freeze.covers(at)) {
+            thawed = thawed.max(after(freeze.until, spread));
+        }
+        let moved = self.working(thawed, stream);
+        // A morning may fall into the next freeze.
+        match self.freezes.iter().find(|freeze| freeze.covers(moved)) {
+            Some(freeze) => freeze.until,
+            None => moved,
+        }
+    }
 }
 
 /// Arrivals of a Poisson process with a rate per day in `[from, to)`.
 pub(crate) fn poisson_arrivals(
-    stream: &mut prestage_des::Stream,
+    stream: &mut Stream,
     per_day: f64,
     from: SimTime,
     to: SimTime,
@@ -220,7 +261,7 @@ mod tests {
         let working = record
             .commits
             .iter()
-            .filter(|commit| is_working(commit.at))
+            .filter(|commit| record.calendar().is_working(timestamp(commit.at)))
             .count() as f64;
         let share = working / record.commits.len() as f64;
         assert!((share - 0.8).abs() < 0.02, "working share: {share}");

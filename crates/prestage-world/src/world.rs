@@ -7,35 +7,37 @@
 //! ```
 //! Telemetry is swept once a minute outside the queue: an event per sample would
 //! cost three times as much and order nothing.
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use prestage_controller::{
-    CellId, Controller, NeedType, OnDemand, Outcome, RequiredReplicas, Usage, required_replicas,
+    Calendar, CellId, Circumstances, Controller, NeedType, OnDemand, Outcome, RequiredReplicas,
+    Usage,
 };
 use prestage_des::{EventQueue, Resource, SimTime, Streams};
 use prestage_telemetry::{Metric, SeriesId, ServiceId, Span, Tail};
+use serde::{Deserialize, Serialize};
 
+use crate::circumstances::Gaps;
+use crate::delivery::Deliveries;
 use crate::event_log::{EventLog, LogKind, LogRecord};
-use crate::exogenous::{Exogenous, SuiteRun};
+use crate::exogenous::Exogenous;
 use crate::ledger::CellTally;
+use crate::load::LoadState;
 use crate::scenario::{CommitsSpec, OperationSpec, Scenario, StagesSpec};
 use crate::stage::{Stage, StageEvent, StageId};
+use crate::suites::SUITE_WINDOW;
 use crate::workloads::timestamp;
 
-const MINUTE: SimTime = SimTime::from_minutes(1);
+pub(crate) const MINUTE: SimTime = SimTime::from_minutes(1);
 const DAY: SimTime = SimTime::from_days(1);
 /// Gauges of the runner pool are sampled this often, minutes.
 const GAUGE_EVERY: i64 = 5;
-/// The autoscaler looks at the mean of so many minutes, as HPA's metrics window.
-const LOAD_WINDOW: usize = 5;
-/// Runs whose median decides whether a suite is over its budget.
-const SUITE_WINDOW: usize = 3;
 /// Telemetry older than this is dropped; readers must come at least so often.
 const TAIL_KEEPS: Span = Span(6 * 3_600_000_000);
 
 /// What a world is told once.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct WorldOptions {
     /// How long stages take.
     pub stages: StagesSpec,
@@ -45,6 +47,12 @@ pub struct WorldOptions {
     pub operation: OperationSpec,
     /// Builds (the arrival of commits is in the record).
     pub commits: CommitsSpec,
+    /// Speculative jobs give way to builds.
+    pub preempt_speculative: bool,
+    /// Probability that a failed request is repeated a minute later.
+    pub retry_probability: f64,
+    /// Share of the replicas that an incident of the record takes.
+    pub capacity_loss: f64,
     /// What a missed need waits for.
     pub on_demand: OnDemand,
     /// Of the endogenous draws.
@@ -61,9 +69,12 @@ impl WorldOptions {
         let spec = scenario.spec();
         Self {
             stages: spec.stages.clone(),
-            runners: spec.runners.count,
-            operation: spec.operation.clone(),
+            runners: spec.dials.runners(&spec.runners),
+            operation: spec.dials.operation(&spec.operation),
             commits: spec.commits.clone(),
+            preempt_speculative: spec.runners.preempt_speculative,
+            retry_probability: spec.traffic.retry_probability,
+            capacity_loss: spec.incidents.capacity_loss,
             on_demand,
             seed,
             keep_log: false,
@@ -73,8 +84,14 @@ impl WorldOptions {
 }
 
 /// A running world.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct World {
+    #[serde(skip, default = "no_record")]
     pub(crate) record: Arc<Exogenous>,
+    #[serde(skip)]
+    calendar: Calendar,
+    #[serde(skip)]
+    gaps: Gaps,
     pub(crate) options: WorldOptions,
     pub(crate) streams: Streams,
     pub(crate) now: SimTime,
@@ -87,13 +104,18 @@ pub struct World {
     pub(crate) outcomes: Vec<Outcome>,
     pub(crate) log: EventLog,
     pub(crate) stage_events: Vec<StageEvent>,
+    pub(crate) frozen: bool,
+    /// Reviews that people have open now.
+    pub(crate) open_reviews: u32,
+    /// Needs that induced demand has brought forward.
+    pub(crate) brought_forward: BTreeSet<(List, usize)>,
     cursors: Cursors,
     builds: u32,
     closed: bool,
 }
 
 /// What the event queue holds.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) enum Event {
     /// The next entry of one of the record's lists.
     Exogenous(List),
@@ -105,10 +127,25 @@ pub(crate) enum Event {
     Ready(StageId),
     /// A time to live ran out.
     Expire(StageId),
+    /// An incident is over.
+    Restored { service: u32, cause: IncidentCause },
+    /// The runner pool is whole again.
+    OutageOver,
+    /// A need comes early because its stage is there.
+    Induced(List, usize),
+}
+
+/// Why a service is down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum IncidentCause {
+    /// It broke by itself.
+    Itself,
+    /// A deployment broke it.
+    Change,
 }
 
 /// The lists of a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum List {
     Commits,
     Releases,
@@ -116,21 +153,27 @@ pub(crate) enum List {
     Advisories,
     DependencyNeeds,
     SuiteRuns,
+    Incidents,
+    Outages,
 }
 
-const LISTS: [List; 6] = [
+const LISTS: [List; 8] = [
     List::Commits,
     List::Releases,
     List::Upstream,
     List::Advisories,
     List::DependencyNeeds,
     List::SuiteRuns,
+    List::Incidents,
+    List::Outages,
 ];
 
 /// What occupies a runner.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Job {
     Build(u32),
+    /// A build that failed for no reason, repeated.
+    Rebuild(u32),
     Validate(StageId),
     Refresh(StageId),
     Retrain(CellId),
@@ -146,14 +189,14 @@ pub(crate) mod class {
     pub const SPECULATIVE: u8 = 2;
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Cursors {
-    lists: [usize; 6],
+    lists: [usize; LISTS.len()],
     history: SimTime,
 }
 
 /// A cell as the world keeps it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct CellState {
     pub predicted: Option<StageId>,
     pub requested: Option<StageId>,
@@ -165,7 +208,7 @@ pub(crate) struct CellState {
 }
 
 /// A service as the world keeps it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct ServiceState {
     pub cells: [Option<CellId>; 4],
     pub commits: u32,
@@ -173,18 +216,16 @@ pub(crate) struct ServiceState {
     pub shards: u32,
     pub first_shards: u32,
     pub recent_runs: VecDeque<f64>,
+    /// Open incidents, by cause.
+    pub incidents: [u32; 2],
+    pub deliveries: Deliveries,
 }
 
-/// Load and capacity of a service with traffic.
-#[derive(Clone, Debug)]
-pub(crate) struct LoadState {
-    demand: usize,
-    rule: RequiredReplicas,
-    window: VecDeque<f64>,
-    pub capacity: u32,
-    pub required: u32,
-    /// Maxima of `required` over the stabilisation window, decreasing.
-    peaks: VecDeque<(i64, u32)>,
+impl ServiceState {
+    /// Has it a cell whose stages deploy?
+    pub(crate) fn delivers(&self) -> bool {
+        self.cells[1].is_some() || self.cells[2].is_some()
+    }
 }
 
 impl World {
@@ -208,8 +249,13 @@ impl World {
             outcomes: Vec::new(),
             log,
             stage_events: Vec::new(),
+            frozen: false,
+            open_reviews: 0,
+            brought_forward: BTreeSet::new(),
+            calendar: record.calendar(),
+            gaps: Gaps::of(&record),
             cursors: Cursors {
-                lists: [0; 6],
+                lists: [0; LISTS.len()],
                 history: start,
             },
             builds: 0,
@@ -329,11 +375,36 @@ impl World {
     }
 
     pub(crate) fn series(&mut self, service: u32, metric: Metric, value: f64) {
-        self.tail.push(
-            SeriesId::new(ServiceId(service), metric),
-            timestamp(self.now),
-            value,
-        );
+        self.sample(service, metric, self.now, value);
+    }
+
+    /// A sample of a service, unless it falls into a gap of the telemetry.
+    fn sample(&mut self, service: u32, metric: Metric, at: SimTime, value: f64) {
+        if !self.gaps.cover(service, at) {
+            let series = SeriesId::new(ServiceId(service), metric);
+            self.tail.push(series, timestamp(at), value);
+        }
+    }
+
+    /// Takes the record back that a snapshot leaves out.
+    pub(crate) fn attach(&mut self, record: Arc<Exogenous>) {
+        self.calendar = record.calendar();
+        self.gaps = Gaps::of(&record);
+        self.record = record;
+    }
+
+    /// Does anybody work now?
+    pub(crate) fn is_working(&self) -> bool {
+        self.calendar.is_working(timestamp(self.now))
+    }
+
+    /// People who wait for a cell's blocked pipeline from `since` on.
+    pub(crate) fn people_waiting(&self, cell: CellId, since: SimTime) -> f64 {
+        let spec = &self.record.cells[cell.index()];
+        spec.people_waiting(Circumstances {
+            working: self.calendar.is_working(timestamp(since)),
+            incident: self.has_incident(spec.service.0),
+        })
     }
 
     /// Lets the history up to `until` appear in the telemetry, without consequences.
@@ -364,9 +435,15 @@ impl World {
         for cell in &mut self.cells {
             cell.accrued_at = self.now;
         }
+        self.enter_circumstances();
         for list in LISTS {
             self.schedule_next(list);
         }
+    }
+
+    /// The first entry of a list that has not happened.
+    pub(crate) fn cursor(&self, list: List) -> usize {
+        self.cursors.lists[list as usize]
     }
 
     fn next_at(&self, list: List) -> Option<SimTime> {
@@ -379,6 +456,8 @@ impl World {
             List::Advisories => record.advisories.get(index).map(|&(at, _)| at),
             List::DependencyNeeds => record.dependency_needs.get(index).map(|need| need.at),
             List::SuiteRuns => record.suite_runs.get(index).map(|run| run.at),
+            List::Incidents => record.incidents.get(index).map(|incident| incident.at),
+            List::Outages => record.outages.get(index).map(|outage| outage.at),
         }
     }
 
@@ -394,12 +473,17 @@ impl World {
                 let index = self.cursors.lists[list as usize];
                 self.cursors.lists[list as usize] += 1;
                 self.schedule_next(list);
-                self.happen(list, index);
+                if !self.brought_forward.contains(&(list, index)) {
+                    self.happen(list, index);
+                }
             }
             Event::JobDone(job) => self.job_done(job),
             Event::Written(stage) => self.validate(stage, class::URGENT),
             Event::Ready(stage) => self.ready(stage),
             Event::Expire(stage) => self.expire(stage),
+            Event::Restored { service, cause } => self.restored(service, cause),
+            Event::OutageOver => self.outage_over(),
+            Event::Induced(list, index) => self.happen(list, index),
         }
     }
 
@@ -421,15 +505,15 @@ impl World {
                 self.remember_run(run);
                 (run.service, Metric::TestSuiteSeconds, run.seconds)
             }
+            // Seen by their effects, and by `IncidentOpen` in the accounted time.
+            List::Incidents | List::Outages => return,
         };
         if list == List::Commits {
-            self.services[service as usize].commits += 1;
+            let service = &mut self.services[service as usize];
+            service.commits += 1;
+            service.deliveries.commit(at);
         }
-        self.tail.push(
-            SeriesId::new(ServiceId(service), metric),
-            timestamp(at),
-            value,
-        );
+        self.sample(service, metric, at, value);
     }
 
     /// An entry of the record happens, with its consequences.
@@ -449,6 +533,8 @@ impl World {
             }
             List::SuiteRuns => self.check_suite(record.suite_runs[index].service),
             List::Upstream | List::Advisories => {}
+            List::Incidents => self.incident(index),
+            List::Outages => self.outage(index),
         }
     }
 
@@ -472,6 +558,7 @@ impl World {
 
     fn sweep(&mut self) {
         self.sweep_load();
+        self.gauge_freeze();
         for index in 0..self.cells.len() {
             if !self.cells[index].waiting.is_empty() {
                 self.accrue(CellId(index as u32));
@@ -490,6 +577,7 @@ impl World {
             );
             self.tail
                 .push(SeriesId::global(Metric::RunnerQueueLength), at, queued);
+            self.gauge_levels();
         }
         if minute % 1440 == 0 {
             self.tail.drop_before(timestamp(self.now) - TAIL_KEEPS);
@@ -508,186 +596,6 @@ impl World {
             }
         }
     }
-
-    fn sweep_load(&mut self) {
-        let record = Arc::clone(&self.record);
-        let minute = self.now.as_micros() / MINUTE.as_micros();
-        for index in 0..self.services.len() {
-            let Some(mut load) = self.services[index].load.take() else {
-                continue;
-            };
-            let demand = &record.demands[load.demand];
-            let value = demand.load(self.now);
-            if value.is_finite() {
-                if demand.is_sampled(self.now) {
-                    self.series(index as u32, Metric::RequestsPerSecond, value);
-                }
-                load.require(
-                    value,
-                    minute,
-                    i64::from(self.options.operation.stabilization_minutes),
-                );
-                self.serve_load(index, &mut load);
-            }
-            // `serve_load` may have changed the capacity through a need: it works on
-            // the taken state, which goes back here.
-            self.services[index].load = Some(load);
-        }
-    }
-
-    /// Compares a service's capacity with what its load requires.
-    fn serve_load(&mut self, index: usize, load: &mut LoadState) {
-        let cell = self.services[index].cells[0].filter(|&cell| self.is_open(cell));
-        let peak = load.peak();
-        let Some(cell) = cell else {
-            // Outside the accounted time somebody else scales, exactly.
-            self.resize(index as u32, load, peak);
-            return;
-        };
-        if load.required > load.capacity {
-            self.cells[cell.index()].tally.usage.slo_violation_minutes += 1.0;
-            if self.cells[cell.index()].waiting.is_empty() {
-                self.scaling_need(cell, load);
-            }
-        } else {
-            self.scale_in(index as u32, load, peak);
-        }
-        let staged = self.staged_magnitude(cell).saturating_sub(load.capacity);
-        let idle = (load.capacity + staged).saturating_sub(load.required);
-        self.cells[cell.index()].tally.usage.over_provision_hours += f64::from(idle) / 60.0;
-    }
-
-    /// Takes replicas away once a whole step has been idle for the stabilisation
-    /// window, and leaves half a step: without that margin every wobble of the
-    /// load would be a need.
-    fn scale_in(&mut self, service: u32, load: &mut LoadState, peak: u32) {
-        let share = self.options.operation.scale_out_share;
-        if f64::from(peak) * (1.0 + share) <= f64::from(load.capacity) {
-            let kept = (f64::from(peak) * (1.0 + share / 2.0)).ceil() as u32;
-            self.resize(service, load, kept.min(load.capacity));
-        }
-    }
-
-    /// Replicas that a ready stage keeps warm.
-    fn staged_magnitude(&self, cell: CellId) -> u32 {
-        let stage = self.cells[cell.index()]
-            .predicted
-            .map(|stage| &self.stages[stage.0 as usize]);
-        stage
-            .filter(|stage| stage.ready_at.is_some())
-            .map_or(0, |stage| stage.magnitude)
-    }
-
-    pub(crate) fn resize(&mut self, service: u32, load: &mut LoadState, capacity: u32) {
-        if capacity != load.capacity {
-            load.capacity = capacity;
-            self.series(service, Metric::Replicas, f64::from(capacity));
-            self.note(LogKind::Resized, service, u64::from(capacity));
-        }
-    }
-
-    fn remember_run(&mut self, run: SuiteRun) {
-        let recent = &mut self.services[run.service as usize].recent_runs;
-        if recent.len() == SUITE_WINDOW {
-            recent.pop_front();
-        }
-        recent.push_back(run.seconds);
-    }
-
-    /// Median duration of the recent runs on one shard, seconds.
-    pub(crate) fn suite_seconds(&self, service: u32) -> f64 {
-        let mut recent: Vec<f64> = self.services[service as usize]
-            .recent_runs
-            .iter()
-            .copied()
-            .collect();
-        recent.sort_by(f64::total_cmp);
-        recent.get(recent.len() / 2).copied().unwrap_or(0.0)
-    }
-
-    /// Shards that hold the suite's budget with a tenth to spare.
-    pub(crate) fn shards_wanted(&self, service: u32) -> u32 {
-        let Some(cell) = self.services[service as usize].cells[3] else {
-            return 1;
-        };
-        let budget = self.record.cells[cell.index()].suite_budget_s;
-        (self.suite_seconds(service) * 1.1 / budget)
-            .ceil()
-            .clamp(1.0, 1e4) as u32
-    }
-
-    fn fit_shards(&mut self, service: u32) {
-        let wanted = self
-            .shards_wanted(service)
-            .max(self.services[service as usize].shards);
-        let state = &mut self.services[service as usize];
-        state.shards = wanted;
-        state.first_shards = wanted;
-        if state.cells[3].is_some() {
-            self.series(service, Metric::TestShards, f64::from(wanted));
-        }
-    }
-
-    /// A run was reported: is the suite over its budget, or far below it?
-    fn check_suite(&mut self, service: u32) {
-        let Some(cell) =
-            self.services[service as usize].cells[3].filter(|&cell| self.is_open(cell))
-        else {
-            return;
-        };
-        let budget = self.record.cells[cell.index()].suite_budget_s;
-        let seconds = self.suite_seconds(service);
-        let state = &self.services[service as usize];
-        if state.recent_runs.len() < SUITE_WINDOW {
-            return;
-        }
-        let shards = state.shards;
-        if seconds > budget * f64::from(shards) {
-            if self.cells[cell.index()].waiting.is_empty() {
-                self.need(cell, 0.0);
-            }
-        } else if shards > state.first_shards && seconds < 0.6 * budget * f64::from(shards - 1) {
-            self.reshard(service, shards - 1);
-        }
-    }
-
-    pub(crate) fn reshard(&mut self, service: u32, shards: u32) {
-        self.services[service as usize].shards = shards;
-        self.series(service, Metric::TestShards, f64::from(shards));
-        self.note(LogKind::Resized, service, u64::from(shards));
-    }
-}
-
-impl LoadState {
-    fn require(&mut self, load: f64, minute: i64, stabilization: i64) {
-        if self.window.len() == LOAD_WINDOW {
-            self.window.pop_front();
-        }
-        self.window.push_back(load);
-        let mean = self.window.iter().sum::<f64>() / self.window.len() as f64;
-        self.required = required_replicas(mean, self.rule);
-        while self
-            .peaks
-            .back()
-            .is_some_and(|&(_, peak)| peak <= self.required)
-        {
-            self.peaks.pop_back();
-        }
-        self.peaks.push_back((minute, self.required));
-        while self
-            .peaks
-            .front()
-            .is_some_and(|&(at, _)| at <= minute - stabilization)
-        {
-            self.peaks.pop_front();
-        }
-    }
-
-    fn peak(&self) -> u32 {
-        self.peaks
-            .front()
-            .map_or(self.rule.min_replicas, |&(_, peak)| peak)
-    }
 }
 
 fn services(record: &Exogenous, options: &WorldOptions) -> Vec<ServiceState> {
@@ -701,6 +609,8 @@ fn services(record: &Exogenous, options: &WorldOptions) -> Vec<ServiceState> {
             shards,
             first_shards: shards,
             recent_runs: VecDeque::with_capacity(SUITE_WINDOW),
+            incidents: [0; 2],
+            deliveries: Deliveries::default(),
         })
         .collect();
     for cell in &record.cells {
@@ -712,17 +622,17 @@ fn services(record: &Exogenous, options: &WorldOptions) -> Vec<ServiceState> {
         let rated = state.cells[0].map_or(1.0, |cell| {
             record.cells[cell.index()].rated_load_per_replica
         });
-        state.load = Some(LoadState {
-            demand: index,
-            rule: RequiredReplicas {
-                rated_load_per_replica: rated,
-                min_replicas: options.operation.min_replicas,
-            },
-            window: VecDeque::with_capacity(LOAD_WINDOW),
-            capacity: 0,
-            required: options.operation.min_replicas,
-            peaks: VecDeque::new(),
-        });
+        let rule = RequiredReplicas {
+            rated_load_per_replica: rated,
+            min_replicas: options.operation.min_replicas,
+        };
+        state.load = Some(LoadState::new(index, demand, rule));
     }
     services
+}
+
+/// What stands in a snapshot for the record that it leaves out.
+fn no_record() -> Arc<Exogenous> {
+    let never = SimTime::ZERO;
+    Arc::new(Exogenous::empty(String::new(), never, never, never))
 }

@@ -29,8 +29,8 @@ pub struct OperationSpec {
     pub people_waiting: [f64; 3],
     /// People waiting outside working hours over those inside.
     pub off_hours_people_factor: f64,
-    /// Price of waiting while an incident of the service is open over the usual.
-    pub incident_price_factor: f64,
+    /// How many times as many people wait while an incident of the service is open.
+    pub incident_people_factor: f64,
     /// By how much each review already open lengthens a review, as a share.
     pub review_backlog_factor: f64,
     /// Probability that a deployment breaks the service (change failure rate).
@@ -58,7 +58,7 @@ impl Default for OperationSpec {
             retrain_minutes: 2.0,
             people_waiting: [4.0, 2.0, 3.0],
             off_hours_people_factor: 0.3,
-            incident_price_factor: 2.0,
+            incident_people_factor: 2.0,
             review_backlog_factor: 0.05,
             change_failure_probability: 0.1,
             restore_minutes: 45.0,
@@ -109,8 +109,8 @@ impl OperationSpec {
             10.0,
         );
         ranges.number(
-            "incident_price_factor",
-            self.incident_price_factor,
+            "incident_people_factor",
+            self.incident_people_factor,
             0.0,
             100.0,
         );
