@@ -212,7 +212,8 @@ pub(crate) struct CellState {
 pub(crate) struct ServiceState {
     pub cells: [Option<CellId>; 4],
     pub commits: u32,
-    pub load: Option<LoadState>,
+    /// Boxed, because the sweep takes it out and puts it back every minute.
+    pub load: Option<Box<LoadState>>,
     pub shards: u32,
     pub first_shards: u32,
     pub recent_runs: VecDeque<f64>,
@@ -626,7 +627,7 @@ fn services(record: &Exogenous, options: &WorldOptions) -> Vec<ServiceState> {
             rated_load_per_replica: rated,
             min_replicas: options.operation.min_replicas,
         };
-        state.load = Some(LoadState::new(index, demand, rule));
+        state.load = Some(Box::new(LoadState::new(index, demand, rule)));
     }
     services
 }
