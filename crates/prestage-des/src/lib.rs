@@ -44,12 +44,17 @@ pub mod queue;
 
 pub mod streams;
 
+mod areas;
+
+mod line;
+
 pub mod resource;
 
 pub mod statistics;
 
+pub use line::WaitStatistics;
 pub use queue::{EventId, EventQueue};
-pub use resource::{Resource, WaitStatistics};
+pub use resource::Resource;
 pub use statistics::{Tally, TimeWeighted};
 pub use streams::{Stream, Streams};
 pub use time::SimTime;

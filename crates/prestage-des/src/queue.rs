@@ -1,33 +1,48 @@
 //! The pending events of a simulation, totally ordered by (time, sequence).
 //!
-//! An implicit 4-ary heap over 16-byte keys; the payloads wait in a slab and never
-//! move while the heap is sifted. A key packs time, sequence and slab slot, so one
-//! integer comparison orders two events, and no two keys are equal: events of the
-//! same instant leave in the order in which they were scheduled. The measurements
-//! behind the choice are quoted in `benches/queue.rs`.
+//! Three parts, each in its file. A key packs time, sequence and slot, so one integer
+//! comparison orders two events and no two are equal: events of one instant leave in the
+//! order in which they were scheduled. What is near waits in a 4-ary heap of keys; what
+//! is not, in a calendar, whose next day is emptied into the heap when that runs dry. Up
+//! to [`NEAR_MAX`] events there is only the heap. The events themselves lie in a slab and
+//! never move.
+//!
+//! ```text
+//! schedule --- near? --+--> heap of keys ------------------> pop
+//!                      |        ^ a day at a time
+//!                      +--> calendar: chains of slots
+//!                                |
+//!                     slab: time, sequence, link, event
+//! ```
 //!
 //! A popped event leaves its key at the root until the next call: most events
-//! schedule a successor, which takes the vacant place in one descent instead of a
+//! schedule a successor, which often takes the vacant place in one descent instead of a
 //! removal and an insertion.
 //!
 //! Invariants: time never runs backwards; the root is vacant or pending, never
 //! cancelled, and vacant only while nothing is cancelled, so that `peek_time` needs no
-//! `&mut`; at most half of a large heap is cancelled. Must not know what an event means.
+//! `&mut`; at most half of many slots are cancelled. The layout of heap and calendar
+//! decides how fast an event comes out, never which. Must not know what an event means.
+
+mod key;
+
+mod heap;
+
+mod slab;
+
+mod calendar;
 
 use serde::{Deserialize, Serialize};
 
+use self::calendar::Calendar;
+use self::key::{Key, SEQUENCE_MAX};
+use self::slab::Slab;
 use crate::time::SimTime;
 
-const SLOT_BITS: u32 = 24;
-const SEQUENCE_BITS: u32 = 40;
-const SEQUENCE_MAX: u64 = (1 << SEQUENCE_BITS) - 1;
-const PENDING_MAX: usize = 1 << SLOT_BITS;
+/// A heap of this many keys sits in L1 and costs what a calendar costs.
+const NEAR_MAX: usize = 64;
 
-/// Children of a heap node. Four 16-byte keys fill one cache line.
-const ARITY: usize = 4;
-
-/// Below this many cancelled events the heap is left alone: rebuilding a heap that
-/// sits in L1 costs more than it saves.
+/// Below this many cancelled events they are left where they are.
 const CANCELLED_TOLERATED: usize = 64;
 
 /// Names one scheduled event for [`EventQueue::cancel`]; never reused in a run.
@@ -57,19 +72,17 @@ pub struct EventId {
 pub struct EventQueue<E> {
     now: SimTime,
     sequence_next: u64,
+    /// Pending events, cancelled ones not counted.
+    len: usize,
+    /// Slots whose event was cancelled and that are still in heap or calendar.
     cancelled: usize,
     /// The root of the heap is the key of the event popped last.
     vacant: bool,
-    heap: Vec<Key>,
-    slots: Vec<Slot<E>>,
-    free: Vec<u32>,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Slot<E> {
-    sequence: u64,
-    /// `None` when the slot is free or its event was cancelled.
-    event: Option<E>,
+    near: Vec<Key>,
+    /// With more keys than this the heap is spread over the calendar.
+    near_max: usize,
+    calendar: Calendar,
+    slab: Slab<E>,
 }
 
 impl<E> Default for EventQueue<E> {
@@ -89,11 +102,13 @@ impl<E> EventQueue<E> {
         Self {
             now,
             sequence_next: 0,
+            len: 0,
             cancelled: 0,
             vacant: false,
-            heap: Vec::new(),
-            slots: Vec::new(),
-            free: Vec::new(),
+            near: Vec::new(),
+            near_max: NEAR_MAX,
+            calendar: Calendar::closed(),
+            slab: Slab::new(),
         }
     }
 
@@ -104,7 +119,7 @@ impl<E> EventQueue<E> {
 
     /// Pending events, cancelled ones not counted.
     pub fn len(&self) -> usize {
-        self.heap.len() - self.cancelled - usize::from(self.vacant)
+        self.len
     }
 
     /// Whether nothing is pending.
@@ -120,7 +135,7 @@ impl<E> EventQueue<E> {
     /// The next event and its time, left in place.
     pub fn peek(&self) -> Option<(SimTime, &E)> {
         let key = self.first()?;
-        let event = self.slots[key.slot()].event.as_ref();
+        let event = self.slab.get(key.slot()).event.as_ref();
         Some((
             key.time(),
             event.expect("the root is pending: see `drop_cancelled`"),
@@ -131,6 +146,7 @@ impl<E> EventQueue<E> {
     ///
     /// Panics when `at` lies before [`EventQueue::now`], and past 2^24 pending or
     /// 2^40 scheduled events.
+    #[inline]
     pub fn schedule(&mut self, at: SimTime, event: E) -> EventId {
         assert!(
             at >= self.now,
@@ -143,14 +159,15 @@ impl<E> EventQueue<E> {
             "more than 2^40 events were scheduled"
         );
         self.sequence_next += 1;
-        let slot = self.store(sequence, event);
-        let key = Key::new(at, sequence, slot);
-        if self.vacant {
-            self.vacant = false;
-            sift_down(&mut self.heap, key);
+        let slot = self.slab.insert(at, sequence, event);
+        self.len += 1;
+        if self.calendar.is_near(at) {
+            self.insert_near(Key::new(at, sequence, slot));
         } else {
-            self.heap.push(key);
-            sift_up(&mut self.heap);
+            self.calendar.insert(&mut self.slab, slot);
+            if self.calendar.is_crowded() {
+                self.rebuild();
+            }
         }
         EventId { sequence, slot }
     }
@@ -158,36 +175,37 @@ impl<E> EventQueue<E> {
     /// Adds `event` one `delay` after [`EventQueue::now`].
     ///
     /// Panics as [`EventQueue::schedule`] does.
+    #[inline]
     pub fn schedule_in(&mut self, delay: SimTime, event: E) -> EventId {
         self.schedule(self.now + delay, event)
     }
 
     /// Takes the next event and moves the clock to it.
+    #[inline]
     pub fn pop(&mut self) -> Option<(SimTime, E)> {
-        self.fill_vacancy();
-        let key = *self.heap.first()?;
+        self.pop_until(SimTime::MAX)
+    }
+
+    /// Takes the next event unless it lies after `limit`.
+    #[inline]
+    pub fn pop_until(&mut self, limit: SimTime) -> Option<(SimTime, E)> {
+        self.fill_root();
+        let key = *self.near.first()?;
+        if key.time() > limit {
+            return None;
+        }
         debug_assert!(key.time() >= self.now, "hot loop: implied by `schedule`");
         self.now = key.time();
-        let event = self.slots[key.slot()].event.take();
-        self.free.push(key.slot() as u32);
+        let event = self.slab.free(key.slot());
+        self.len -= 1;
         self.vacant = true;
         if self.cancelled > 0 {
-            self.fill_vacancy();
             self.drop_cancelled();
         }
         Some((
             key.time(),
             event.expect("the root is pending: see `drop_cancelled`"),
         ))
-    }
-
-    /// Takes the next event unless it lies after `limit`.
-    pub fn pop_until(&mut self, limit: SimTime) -> Option<(SimTime, E)> {
-        self.fill_vacancy();
-        if self.heap.first()?.time() > limit {
-            return None;
-        }
-        self.pop()
     }
 
     /// Moves the clock to `at` without an event, for a run that ends between two.
@@ -210,193 +228,90 @@ impl<E> EventQueue<E> {
 
     /// Withdraws a pending event and hands its payload back.
     pub fn cancel_take(&mut self, id: EventId) -> Option<E> {
-        let slot = self.slots.get_mut(id.slot as usize)?;
-        if slot.sequence != id.sequence {
-            return None;
-        }
-        let event = slot.event.take()?;
-        self.fill_vacancy();
+        let event = self.slab.cancel(id.slot, id.sequence)?;
+        self.len -= 1;
         self.cancelled += 1;
         self.drop_cancelled();
-        self.compact_if_worthwhile();
+        if self.cancelled > CANCELLED_TOLERATED && self.cancelled > self.len {
+            self.rebuild();
+        }
         Some(event)
     }
 
-    fn store(&mut self, sequence: u64, event: E) -> u32 {
-        let event = Some(event);
-        if let Some(slot) = self.free.pop() {
-            self.slots[slot as usize] = Slot { sequence, event };
-            return slot;
+    #[inline]
+    fn insert_near(&mut self, key: Key) {
+        if self.vacant {
+            self.vacant = false;
+            heap::replace_first(&mut self.near, key);
+            return;
         }
-        assert!(
-            self.slots.len() < PENDING_MAX,
-            "more than 2^24 events are pending"
-        );
-        self.slots.push(Slot { sequence, event });
-        (self.slots.len() - 1) as u32
+        heap::push(&mut self.near, key);
+        if self.near.len() > self.near_max {
+            self.rebuild();
+        }
     }
 
     /// The key of the next event.
     fn first(&self) -> Option<Key> {
-        if self.vacant {
-            // Nothing is cancelled now, so the least child of the root is pending.
-            let children = self.heap.iter().skip(1).take(ARITY);
-            return children.min().copied();
+        if !self.vacant && !self.near.is_empty() {
+            return self.near.first().copied();
         }
-        self.heap.first().copied()
+        // Nothing is cancelled now, so the least child of the root is pending.
+        let children = self.near.iter().skip(1).take(heap::ARITY);
+        let first = children.min().copied();
+        first.or_else(|| self.calendar.first(&self.slab))
     }
 
-    fn fill_vacancy(&mut self) {
+    /// Closes a vacancy at the root, from the calendar if need be.
+    #[inline]
+    fn fill_root(&mut self) {
         if self.vacant {
             self.vacant = false;
-            remove_first(&mut self.heap);
+            heap::remove_first(&mut self.near);
+        }
+        if self.near.is_empty() && !self.calendar.is_empty() {
+            self.next_day();
+        }
+    }
+
+    #[inline]
+    fn next_day(&mut self) {
+        let found = self.calendar.advance(&mut self.slab, &mut self.near);
+        if !found || self.calendar.is_wasteful(self.slab.capacity()) {
+            self.rebuild();
         }
     }
 
     /// Restores the invariant that the root of the heap is pending.
     fn drop_cancelled(&mut self) {
-        while let Some(&root) = self.heap.first() {
-            if self.slots[root.slot()].event.is_some() {
-                return;
+        loop {
+            self.fill_root();
+            match self.near.first() {
+                Some(root) if !self.slab.is_pending(root.slot()) => {
+                    self.slab.free(root.slot());
+                    self.cancelled -= 1;
+                    heap::remove_first(&mut self.near);
+                }
+                _ => return,
             }
-            remove_first(&mut self.heap);
-            self.free.push(root.slot() as u32);
-            self.cancelled -= 1;
         }
     }
 
-    /// Rebuilds a heap that is mostly cancelled events. Keys keep their values, so
-    /// the order of the others is untouched.
-    fn compact_if_worthwhile(&mut self) {
-        if self.cancelled <= CANCELLED_TOLERATED || self.cancelled * 2 <= self.heap.len() {
-            return;
-        }
-        let (slots, free) = (&self.slots, &mut self.free);
-        self.heap.retain(|key| {
-            let pending = slots[key.slot()].event.is_some();
-            if !pending {
-                free.push(key.slot() as u32);
-            }
-            pending
-        });
+    /// Drops what was cancelled and lays heap and calendar out for what is pending.
+    #[inline(never)]
+    fn rebuild(&mut self) {
+        self.vacant = false;
         self.cancelled = 0;
-        // A sorted array is a valid heap; simpler than heapify and rare.
-        self.heap.sort_unstable();
-    }
-}
-
-/// Time in the high 64 bits, then 40 bits of sequence, then 24 bits of slot.
-///
-/// The sign bit of the time is flipped, so that unsigned order is time order before
-/// the epoch too. Stored as two halves because not every serde format has 128 bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(from = "[u64; 2]", into = "[u64; 2]")]
-struct Key(u128);
-
-const SIGN: u64 = 1 << 63;
-
-impl Key {
-    #[inline]
-    fn new(time: SimTime, sequence: u64, slot: u32) -> Self {
-        let high = time.as_micros() as u64 ^ SIGN;
-        let low = sequence << SLOT_BITS | u64::from(slot);
-        Self(u128::from(high) << 64 | u128::from(low))
-    }
-
-    #[inline]
-    fn time(self) -> SimTime {
-        SimTime::from_micros(((self.0 >> 64) as u64 ^ SIGN) as i64)
-    }
-
-    #[inline]
-    fn slot(self) -> usize {
-        self.0 as usize & (PENDING_MAX - 1)
-    }
-}
-
-impl From<[u64; 2]> for Key {
-    fn from([high, low]: [u64; 2]) -> Self {
-        Self(u128::from(high) << 64 | u128::from(low))
-    }
-}
-
-impl From<Key> for [u64; 2] {
-    fn from(key: Key) -> Self {
-        [(key.0 >> 64) as u64, key.0 as u64]
-    }
-}
-
-/// Moves the last key up to its place.
-#[inline]
-fn sift_up(heap: &mut [Key]) {
-    let mut hole = heap.len() - 1;
-    let key = heap[hole];
-    while hole > 0 {
-        let parent = (hole - 1) / ARITY;
-        if heap[parent] <= key {
-            break;
+        self.near.clear();
+        self.slab.sweep(&mut self.near);
+        if self.near.len() > NEAR_MAX / 2 {
+            self.calendar.lay_out(&mut self.slab, &mut self.near);
+        } else {
+            self.calendar = Calendar::closed();
         }
-        heap[hole] = heap[parent];
-        hole = parent;
+        // A sorted array is a heap.
+        self.near.sort_unstable();
+        // Events of one instant cannot be spread: do not try again before they double.
+        self.near_max = NEAR_MAX.max(2 * self.near.len());
     }
-    heap[hole] = key;
-}
-
-/// Removes the root.
-#[inline]
-fn remove_first(heap: &mut Vec<Key>) {
-    if let Some(last) = heap.pop()
-        && !heap.is_empty()
-    {
-        sift_down(heap, last);
-    }
-}
-
-/// Puts `key` where the root was and moves it down to its place.
-#[inline]
-fn sift_down(heap: &mut [Key], key: Key) {
-    let mut hole = 0;
-    loop {
-        let first = hole * ARITY + 1;
-        let Some(children) = heap.get(first..) else {
-            break;
-        };
-        let (least, child) = match children.first_chunk::<ARITY>() {
-            Some(children) => least_of_four(children),
-            None if children.is_empty() => break,
-            None => least(children),
-        };
-        if least >= key {
-            break;
-        }
-        heap[hole] = least;
-        hole = first + child;
-    }
-    heap[hole] = key;
-}
-
-/// Written as selects, which the compiler turns into conditional moves: which child
-/// is least is a coin toss that no branch predictor can learn. (A tournament of three
-/// comparisons took 69 ns instead of 54 in the hold model with 1,000 pending events,
-/// and the same time in M/M/16 and in a pipeline.)
-#[inline]
-fn least_of_four(children: &[Key; ARITY]) -> (Key, usize) {
-    let (mut key, mut index) = (children[0], 0);
-    for (other, &child) in children.iter().enumerate().skip(1) {
-        let less = child < key;
-        index = if less { other } else { index };
-        key = if less { child } else { key };
-    }
-    (key, index)
-}
-
-#[inline]
-fn least(children: &[Key]) -> (Key, usize) {
-    let mut best = (children[0], 0);
-    for (index, &child) in children.iter().enumerate().skip(1) {
-        if child < best.0 {
-            best = (child, index);
-        }
-    }
-    best
 }

@@ -13,3 +13,5 @@ mod resource_properties;
 mod snapshot;
 
 mod stream_layout;
+
+mod queue_at_scale;
