@@ -1,5 +1,6 @@
 //! The command line: what each subcommand takes, and the table of contents of what
 //! it does.
+mod calibrate;
 mod demo;
 mod eval;
 mod export;
@@ -39,6 +40,8 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Replay a recorded history with every arm; stages are committed to a pipelines repository.
     Replay(replay::ReplayArgs),
+    /// Fit a scenario to a recorded history and print how far it can be believed.
+    Calibrate(calibrate::CalibrateArgs),
     /// Write a run folder's report again.
     Report(report::ReportArgs),
     /// Export the chosen policy of an evaluated run as an artifact.
@@ -92,6 +95,7 @@ impl CommandLine {
             Command::Train(args) => train::run(&args),
             Command::Eval(args) => eval::run(&args),
             Command::Replay(args) => replay::run(&args),
+            Command::Calibrate(args) => calibrate::run(&args),
             Command::Report(args) => report::run(&args),
             Command::Export(args) => export::run(&args),
             Command::Lpt(command) => lpt::run(&command),

@@ -6,9 +6,12 @@
 mod summary;
 mod words;
 
+mod calibration;
 mod figures;
 mod format;
 mod page;
+
+pub use self::calibration::calibration_page;
 
 use std::path::{Path, PathBuf};
 

@@ -12,6 +12,8 @@ mod learning;
 #[cfg(feature = "plots")]
 mod outcomes;
 #[cfg(feature = "plots")]
+mod quantiles;
+#[cfg(feature = "plots")]
 mod timeline;
 
 use super::Report;
@@ -48,6 +50,18 @@ pub fn draw(report: &Report) -> Vec<Figure> {
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// Draws the quantiles of a calibration.
+#[cfg(feature = "plots")]
+pub fn quantiles(streams: &[crate::calibrate::StreamFit]) -> Option<Figure> {
+    quantiles::draw(streams)
+}
+
+/// Draws nothing: this build has no plotter.
+#[cfg(not(feature = "plots"))]
+pub fn quantiles(_: &[crate::calibrate::StreamFit]) -> Option<Figure> {
+    None
 }
 
 /// Draws nothing: this build has no plotter.

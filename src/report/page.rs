@@ -100,6 +100,11 @@ fn number_of_days(days: f64) -> String {
     }
 }
 
+/// A page with this body, which must be escaped.
+pub fn whole(title: &str, body: &str) -> String {
+    format!("{}{body}</main>\n</body>\n</html>\n", head(title))
+}
+
 /// The answer at a glance.
 fn tiles(summary: &Summary) -> String {
     let mut tiles = String::new();
@@ -183,7 +188,7 @@ fn verdict_class(verdict: Verdict) -> &'static str {
     }
 }
 
-fn show_figure(figure: &Figure) -> String {
+pub fn show_figure(figure: &Figure) -> String {
     format!(
         "<figure id=\"figure-{}\">\n<div class=\"drawing\">{}</div>\n<figcaption><strong>{}.</strong> \
          {}</figcaption>\n</figure>\n",

@@ -14,6 +14,8 @@ pub struct CommitsSpec {
     pub working_share: f64,
     /// Gamma shape of the day-to-day multiplier; small is over-dispersed.
     pub dispersion: f64,
+    /// Mean number of commits that arrive together; counts are geometric.
+    pub per_push: f64,
     /// Median build, minutes on one runner.
     pub build_minutes: f64,
     /// Standard deviation of its log.
@@ -37,6 +39,7 @@ impl Default for CommitsSpec {
             per_week: 60.0,
             working_share: 0.8,
             dispersion: 2.0,
+            per_push: 1.0,
             build_minutes: 14.0,
             build_sigma: 0.7,
             slow_share: 0.0,
@@ -53,6 +56,7 @@ impl CommitsSpec {
         ranges.number("per_week", self.per_week, 0.0, 10_000.0);
         ranges.share("working_share", self.working_share);
         ranges.number("dispersion", self.dispersion, 0.05, 1000.0);
+        ranges.number("per_push", self.per_push, 1.0, 1000.0);
         ranges.number("build_minutes", self.build_minutes, 0.1, 1440.0);
         ranges.number("build_sigma", self.build_sigma, 0.0, 2.0);
         ranges.share("slow_share", self.slow_share);

@@ -9,6 +9,8 @@ use super::ranges::Ranges;
 pub struct DependenciesSpec {
     /// Upstream releases that will be adopted, a week and service.
     pub upstream_per_week: f64,
+    /// Mean number of them that are adopted together; counts are geometric.
+    pub per_batch: f64,
     /// Days between the upstream trains on which those arrive; 0 for none.
     pub upstream_train_days: f64,
     /// Median time to their adoption, hours.
@@ -33,6 +35,7 @@ impl Default for DependenciesSpec {
     fn default() -> Self {
         Self {
             upstream_per_week: 1.0,
+            per_batch: 1.0,
             upstream_train_days: 0.0,
             adoption_hours: 20.0,
             adoption_sigma: 0.8,
@@ -49,6 +52,7 @@ impl Default for DependenciesSpec {
 impl DependenciesSpec {
     pub(super) fn check(&self, ranges: &mut Ranges) {
         ranges.number("upstream_per_week", self.upstream_per_week, 0.0, 1000.0);
+        ranges.number("per_batch", self.per_batch, 1.0, 1000.0);
         if self.upstream_train_days != 0.0 {
             ranges.number(
                 "upstream_train_days",

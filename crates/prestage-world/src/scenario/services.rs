@@ -57,6 +57,14 @@ impl ServicesSpec {
         count.unwrap_or(self.count)
     }
 
+    /// How many services have a repository of their own, whose commits are built.
+    pub fn with_repository(&self) -> u32 {
+        let releases = self.with_cell(NeedType::FeatureRelease);
+        releases
+            .max(self.with_cell(NeedType::DependencyUpdate))
+            .max(1)
+    }
+
     pub(super) fn check(&self, ranges: &mut Ranges) {
         ranges.count("count", self.count, 1, 10_000);
         ranges.number("tiers (length)", self.tiers.len() as f64, 1.0, 10_000.0);

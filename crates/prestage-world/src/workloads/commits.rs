@@ -2,7 +2,8 @@
 //! clusters.
 //!
 //! Counts an hour are Poisson with a rate that a gamma variable multiplies day by
-//! day (negative binomial by day, as commit histories show), split between working
+//! day (negative binomial by day, as commit histories show), in pushes of one or
+//! several commits, split between working
 //! hours and the rest by a fixed share, which dial D7 blends with a flat rate.
 //! Builds fail as a two-state Markov chain: with p = P(fail) and c the clustering,
 //! P(fail | fail) = c p and P(fail | pass) = p (1 - c p) / (1 - p), so that p is
@@ -10,7 +11,7 @@
 use prestage_des::{SimTime, Stream, Streams};
 
 use super::regimes::Tempo;
-use super::{Workload, timestamp};
+use super::{Workload, after, timestamp};
 use crate::exogenous::{BuildResult, Commit, Exogenous};
 use crate::scenario::ScenarioSpec;
 
@@ -23,6 +24,8 @@ pub(super) const ENTRY: Workload = Workload {
 /// Working hours of a week, as the calendar has them: 5 days of 10 hours.
 const WORKING_HOURS: f64 = 50.0;
 const WEEK_HOURS: f64 = 168.0;
+/// Mean time between the commits of a push, seconds.
+const PUSH_GAP_S: f64 = 90.0;
 
 fn generate(spec: &ScenarioSpec, streams: &Streams, record: &mut Exogenous) {
     let commits = &spec.commits;
@@ -42,7 +45,7 @@ fn generate(spec: &ScenarioSpec, streams: &Streams, record: &mut Exogenous) {
             rate * tempo.rate(hour(index))
         })
         .collect();
-    for service in 0..spec.services.count {
+    for service in 0..spec.services.with_repository() {
         let mut stream = streams.open("commits", u64::from(service));
         let mut day_factor = 1.0;
         let mut times = Vec::new();
@@ -51,10 +54,12 @@ fn generate(spec: &ScenarioSpec, streams: &Streams, record: &mut Exogenous) {
                 day_factor = stream.gamma(commits.dispersion, 1.0);
             }
             let start = hour(index as i64);
-            for _ in 0..stream.poisson(rate * day_factor) {
-                times.push(start + SimTime::from_secs_f64(stream.uniform(0.0, 3600.0)));
+            for _ in 0..stream.poisson(rate * day_factor / commits.per_push) {
+                let push = start + SimTime::from_secs_f64(stream.uniform(0.0, 3600.0));
+                push_commits(&mut times, push, commits.per_push, &mut stream);
             }
         }
+        times.retain(|&at| at < record.end);
         times.sort_unstable();
         let mut results = streams.open("build-results", u64::from(service));
         let mut failures = Failures::new(
@@ -68,6 +73,16 @@ fn generate(spec: &ScenarioSpec, streams: &Streams, record: &mut Exogenous) {
         }));
     }
     record.commits.sort_unstable();
+}
+
+/// The commits of one push: a geometric number of them, minutes apart.
+fn push_commits(times: &mut Vec<SimTime>, push: SimTime, mean: f64, stream: &mut Stream) {
+    let mut at = push;
+    times.push(at);
+    while mean > 1.0 && stream.unit() < 1.0 - 1.0 / mean {
+        at = after(at, stream.exponential(PUSH_GAP_S));
+        times.push(at);
+    }
 }
 
 fn build_result(failures: &mut Failures, stream: &mut Stream, flaky: f64) -> BuildResult {

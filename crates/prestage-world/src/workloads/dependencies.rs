@@ -4,10 +4,11 @@
 //! The signal (a new version, a published advisory) is visible when it happens;
 //! the need follows after a lognormal delay, moved into working hours and out of
 //! freezes for plain updates and not for advisories. Upstream releases are Poisson
-//! or come on trains; a share of advisories is against a library that every
+//! or come on trains, and several may be adopted in one batch; a share of advisories is against a library that every
 //! service uses; on bulk days a database publishes many at once. EPSS gives a
 //! 30-day probability of exploitation; a constant hazard gives the daily one,
 //! 1 - (1 - p)^(1/30) (Jacobs et al. 2021).
+use prestage_controller::NeedType;
 use prestage_des::{SimTime, Stream, Streams};
 
 use super::regimes::Tempo;
@@ -23,6 +24,8 @@ pub(super) const ENTRY: Workload = Workload {
 
 /// Spread of the log time of triage.
 const TRIAGE_SIGMA: f64 = 0.6;
+/// Mean time between the updates of a batch, seconds.
+const BATCH_GAP_S: f64 = 600.0;
 /// Advisories of a bulk day come within so many hours.
 const BULK_HOURS: f64 = 8.0;
 
@@ -40,19 +43,26 @@ fn generate(spec: &ScenarioSpec, streams: &Streams, record: &mut Exogenous) {
         record.history_start,
         record.end,
     );
-    for service in 0..spec.services.count {
+    for service in 0..spec.services.with_cell(NeedType::DependencyUpdate) {
         let entity = u64::from(service);
         let mut stream = streams.open("upstream", entity);
         let own = upstream(spec, &mut stream, 1.0 - together, record);
         for at in own.into_iter().chain(shared_upstream.iter().copied()) {
             record.upstream.push((at, service));
             let delay = stream.lognormal(dependencies.adoption_hours, dependencies.adoption_sigma);
-            let need = week.release(after(at, delay * 3600.0), &mut stream);
-            record.dependency_needs.push(DependencyNeed {
-                at: need,
-                service,
-                hazard_per_day: 0.0,
-            });
+            let mut need = week.release(after(at, delay * 3600.0), &mut stream);
+            loop {
+                record.dependency_needs.push(DependencyNeed {
+                    at: need,
+                    service,
+                    hazard_per_day: 0.0,
+                });
+                let batch = dependencies.per_batch;
+                if batch <= 1.0 || stream.unit() >= 1.0 - 1.0 / batch {
+                    break;
+                }
+                need = after(need, stream.exponential(BATCH_GAP_S));
+            }
         }
         let mut stream = streams.open("advisories", entity);
         let per_day =
@@ -92,7 +102,7 @@ fn upstream(
     record: &Exogenous,
 ) -> Vec<SimTime> {
     let dependencies = &spec.dependencies;
-    let per_day = dependencies.upstream_per_week / 7.0 * share;
+    let per_day = dependencies.upstream_per_week / 7.0 / dependencies.per_batch * share;
     let mut times = Vec::new();
     if per_day <= 0.0 {
         return times;

@@ -6,6 +6,7 @@
 //! many days with a normal jitter. Dial D1 runs the renewal clock faster or slower,
 //! D6 lets a share of the releases of all services go out together, D7 is the share
 //! of releases that wait for working hours.
+use prestage_controller::NeedType;
 use prestage_des::{SimTime, Stream, Streams};
 
 use super::regimes::Tempo;
@@ -31,7 +32,8 @@ fn generate(spec: &ScenarioSpec, streams: &Streams, record: &mut Exogenous) {
     let mut fleet = streams.open("fleet-releases", 0);
     let together = spec.dials.correlated_needs;
     let shared = departures(spec, &mut fleet, together, record);
-    for (service, commits) in commits.iter().enumerate() {
+    let releasing = spec.services.with_cell(NeedType::FeatureRelease) as usize;
+    for (service, commits) in commits.iter().enumerate().take(releasing) {
         let entity = service as u64;
         let mut stream = streams.open("releases", entity);
         let mut due = departures(spec, &mut stream, 1.0 - together, record);
