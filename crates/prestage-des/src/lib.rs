@@ -50,9 +50,14 @@ mod line;
 
 pub mod resource;
 
+pub mod preemptive;
+
 pub mod statistics;
 
+pub mod output_analysis;
+
 pub use line::WaitStatistics;
+pub use preemptive::PreemptiveResource;
 pub use queue::{EventId, EventQueue};
 pub use resource::Resource;
 pub use statistics::{Tally, TimeWeighted};
