@@ -1,11 +1,13 @@
 //! What the kernel promises: nanoseconds an event.
 //!
 //! `cargo bench -p prestage-des`. Criterion's throughput is in model events, so its
-//! time per element is the promise: hold model at N = 1,000 pending events (one pop
-//! and one schedule an event; at most 70 ns on the reference machine of the published
-//! comparison, where a hand-written 4-ary heap takes 54 ns, a std binary heap with
-//! sequence numbers 84 ns and desque 0.4 takes 111 ns), M/M/16 at 90 %, and the cost
-//! of a stream for one event. Must not know the layout of the heap.
+//! time per element is the promise: hold model at N pending events (one pop and one
+//! schedule an event), with and without an event that is cancelled beside each, M/M/16
+//! at 90 %, the cost of a stream for one event, storing and restoring. The example
+//! `peers` is the comparison with other engines. Must not know the layout of the queue.
+
+#[path = "../tests/it/shape.rs"]
+mod shape;
 
 #[path = "../tests/it/mmc.rs"]
 mod mmc;
@@ -13,15 +15,16 @@ mod mmc;
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use mmc::{Mmc, Shape};
+use mmc::Mmc;
 use prestage_des::{EventQueue, SimTime, Streams};
+use shape::Shape;
 
 const EVENTS: u64 = 100_000;
 
 fn hold(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("hold");
     group.throughput(Throughput::Elements(EVENTS));
-    for pending in [1_000_u64, 100_000] {
+    for pending in [32_u64, 1_000, 10_000, 100_000] {
         // Drawn beforehand: the promise is about the queue.
         let mut increments = Streams::new(1).open("increments", 0);
         let delays: Vec<SimTime> = (0..1 << 16)
@@ -43,6 +46,55 @@ fn hold(criterion: &mut Criterion) {
             });
         });
     }
+    group.finish();
+}
+
+/// Each event schedules its successor and a timeout that it withdraws at once when it
+/// comes: half of all events are cancelled, as time limits are.
+fn cancellation(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("hold with timeouts");
+    group.throughput(Throughput::Elements(EVENTS));
+    for pending in [32_usize, 1_000, 10_000] {
+        let mut increments = Streams::new(1).open("increments", 0);
+        let mut queue = EventQueue::new();
+        let mut timeouts = Vec::new();
+        for entity in 0..pending {
+            let delay = SimTime::from_secs_f64(increments.exponential(1.0));
+            queue.schedule_in(delay, entity);
+            timeouts.push(queue.schedule_in(SimTime::from_secs(20), entity));
+        }
+        group.bench_function(format!("{pending} pending"), |bencher| {
+            bencher.iter(|| {
+                for _ in 0..EVENTS {
+                    let (_, entity) = queue.pop().expect("the number of events is held");
+                    queue.cancel(timeouts[entity]);
+                    let delay = SimTime::from_secs_f64(increments.exponential(1.0));
+                    queue.schedule_in(delay, entity);
+                    timeouts[entity] = queue.schedule_in(SimTime::from_secs(20), entity);
+                }
+                black_box(queue.now())
+            });
+        });
+    }
+    group.finish();
+}
+
+fn snapshots(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("snapshot");
+    let mut increments = Streams::new(1).open("increments", 0);
+    let mut queue = EventQueue::new();
+    for entity in 0..1_000_u32 {
+        let delay = SimTime::from_secs_f64(increments.exponential(1.0));
+        queue.schedule(delay, entity);
+    }
+    let text = serde_json::to_string(&queue).expect("a queue has a JSON form");
+    group.throughput(Throughput::Bytes(text.len() as u64));
+    group.bench_function("store 1,000 pending as JSON", |bencher| {
+        bencher.iter(|| serde_json::to_string(&queue).map(|text| text.len()));
+    });
+    group.bench_function("restore 1,000 pending from JSON", |bencher| {
+        bencher.iter(|| serde_json::from_str::<EventQueue<u32>>(&text).map(|queue| queue.len()));
+    });
     group.finish();
 }
 
@@ -91,5 +143,5 @@ fn streams(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, hold, queueing, streams);
+criterion_group!(benches, hold, cancellation, queueing, streams, snapshots);
 criterion_main!(benches);

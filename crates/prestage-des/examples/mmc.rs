@@ -1,7 +1,10 @@
 //! M/M/c against Erlang C: `cargo run --release -p prestage-des --example mmc`.
 //!
-//! Prints the simulated and the exact mean wait for some pools of servers. Must not
-//! know how the model is tested.
+//! Prints the simulated and the exact mean wait for some pools of servers and asserts
+//! that they agree within four standard errors. Must not know how the model is tested.
+
+#[path = "../tests/it/shape.rs"]
+mod shape;
 
 #[path = "../tests/it/mmc.rs"]
 mod mmc;
@@ -9,8 +12,9 @@ mod mmc;
 #[path = "../tests/it/erlang_c.rs"]
 mod erlang_c;
 
-use mmc::{Mmc, Shape};
+use mmc::Mmc;
 use prestage_des::Tally;
+use shape::Shape;
 
 fn main() {
     println!("servers  utilization  P(wait)  wait/s  theory/s  error/%  +-/%");
@@ -27,6 +31,10 @@ fn main() {
         println!(
             "{servers:7}  {utilization:11}  {delayed:7.4}  {wait:6.4}  {theory:8.4}  \
              {error:7.2}  {uncertainty:4.2}"
+        );
+        assert!(
+            error.abs() < 4.0 * uncertainty,
+            "the wait is not what Erlang C says"
         );
     }
 }

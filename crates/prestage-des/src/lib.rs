@@ -5,6 +5,10 @@
 //! a run and resumed to the same event log. Must never know: pipelines, reinforcement
 //! learning, the wall clock, threads.
 //!
+//! Read on in [`queue`] (how pending events are kept, and `docs/event-queue.md` for what
+//! was measured), [`streams`] (how chance is addressed), [`resource`] and [`preemptive`]
+//! (who is served), [`statistics`] and [`output_analysis`] (what a run says).
+//!
 //! There is no engine that calls back into models. A model owns its queue and loops:
 //!
 //! ```
@@ -50,9 +54,14 @@ mod line;
 
 pub mod resource;
 
+pub mod preemptive;
+
 pub mod statistics;
 
+pub mod output_analysis;
+
 pub use line::WaitStatistics;
+pub use preemptive::PreemptiveResource;
 pub use queue::{EventId, EventQueue};
 pub use resource::Resource;
 pub use statistics::{Tally, TimeWeighted};

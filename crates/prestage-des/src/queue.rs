@@ -4,7 +4,7 @@
 //! comparison orders two events and no two are equal: events of one instant leave in the
 //! order in which they were scheduled. What is near waits in a 4-ary heap of keys; what
 //! is not, in a calendar, whose next day is emptied into the heap when that runs dry. Up
-//! to [`NEAR_MAX`] events there is only the heap. The events themselves lie in a slab and
+//! to `NEAR_MAX` events there is only the heap. The events themselves lie in a slab and
 //! never move.
 //!
 //! ```text

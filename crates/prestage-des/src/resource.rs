@@ -2,7 +2,7 @@
 //!
 //! Decides who is served next and keeps the statistics of waiting. The model keeps
 //! the clock: it passes `now` to every call and schedules the end of each service
-//! itself. Nobody is interrupted.
+//! itself. Nobody is interrupted; [`crate::PreemptiveResource`] does that.
 //!
 //! Invariants: a job waits only while every server is busy; time never runs
 //! backwards; the integral of the queue length equals the sum of all waits to the

@@ -169,6 +169,11 @@ impl Tally {
         self.mean * self.count as f64
     }
 
+    /// The sum of squared deviations from the mean.
+    pub fn squares(&self) -> f64 {
+        self.squares
+    }
+
     /// Sample variance (divisor n - 1); 0 with fewer than two observations.
     pub fn variance(&self) -> f64 {
         if self.count < 2 {

@@ -2,7 +2,7 @@
 //!
 //! Must not know the simulation.
 
-use crate::mmc::{SERVICE, Shape};
+use crate::shape::{SERVICE, Shape};
 
 /// The probability that a customer must wait (Erlang 1917; Gross and Harris,
 /// "Fundamentals of Queueing Theory", M/M/c): with offered load a = c rho,

@@ -6,9 +6,7 @@
 use prestage_des::{EventQueue, Resource, SimTime, Stream, Streams};
 use serde::{Deserialize, Serialize};
 
-/// The mean service time. A second of a million ticks: rounding to whole microseconds
-/// moves a mean wait by less than one part in a million.
-pub const SERVICE: SimTime = SimTime::from_secs(1);
+use crate::shape::{SERVICE, Shape};
 
 /// What happens in the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,15 +15,6 @@ pub enum Event {
     Arrival(u64),
     /// The service of a customer ends.
     Departure(u64),
-}
-
-/// The shape of the system.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Shape {
-    /// Servers.
-    pub servers: u32,
-    /// Arrival rate over total service rate, below 1.
-    pub utilization: f64,
 }
 
 /// The model in the middle of a run.

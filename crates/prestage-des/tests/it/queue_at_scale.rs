@@ -123,6 +123,9 @@ impl Pair {
             }
             prop_assert_eq!(self.queue.len(), self.model.len());
         }
+        // Between two phases the queue is stored and restored; ids stay valid.
+        let text = serde_json::to_string(&self.queue).expect("a queue has a JSON form");
+        self.queue = serde_json::from_str(&text).expect("the text is a stored queue");
         Ok(())
     }
 }

@@ -14,7 +14,8 @@
 use prestage_des::{SimTime, Tally};
 
 use crate::erlang_c::{erlang_c, wait_secs};
-use crate::mmc::{Mmc, Shape};
+use crate::mmc::Mmc;
+use crate::shape::Shape;
 
 /// Replications of one system; their spread says whether the run was long enough.
 const SEEDS: u64 = 10;

@@ -2,10 +2,16 @@
 //!
 //! Must not know which fields a snapshot has.
 
+use std::fmt::Debug;
+
+use prestage_des::preemptive::Interrupted;
 use prestage_des::{SimTime, Stream, Streams};
+use proptest::prelude::*;
 use rand::Rng;
 
-use crate::mmc::{Event, Mmc, Shape};
+use crate::ci::{self, Ci};
+use crate::mmc::{Event, Mmc};
+use crate::shape::Shape;
 
 const SHAPE: Shape = Shape {
     servers: 3,
@@ -17,7 +23,7 @@ fn log(model: &mut Mmc, events: usize) -> Vec<(SimTime, Event)> {
 }
 
 #[track_caller]
-fn check_same(left: &[(SimTime, Event)], right: &[(SimTime, Event)]) {
+fn check_same<E: PartialEq + Debug>(left: &[(SimTime, E)], right: &[(SimTime, E)]) {
     let differing = left
         .iter()
         .zip(right)
@@ -69,5 +75,39 @@ fn a_stream_restores_at_every_position_of_its_buffer() {
             "after {words} words"
         );
         stream.next_u32();
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Preemption, outages and cancelled ends, stored at a random moment.
+    #[test]
+    fn a_pool_restores_at_any_moment(
+        seed in any::<u64>(),
+        events in 0_usize..6_000,
+        restarts in any::<bool>(),
+    ) {
+        let interrupted = if restarts { Interrupted::Restarts } else { Interrupted::Resumes };
+        let shape = ci::Shape {
+            runners: 4,
+            gap_secs: [0.5, 0.6],
+            work_secs: 1.0,
+            outages: Some([30.0, 5.0]),
+            interrupted,
+        };
+        let mut ci = Ci::new(shape, seed);
+        let log = |ci: &mut Ci, events| -> Vec<(SimTime, ci::Event)> {
+            (0..events).map(|_| ci.step()).collect()
+        };
+        log(&mut ci, events);
+        let text = serde_json::to_string(&ci).unwrap();
+        let mut restored: Ci = serde_json::from_str(&text).unwrap();
+        check_same(&log(&mut ci, 3_000), &log(&mut restored, 3_000));
+        prop_assert_eq!(
+            serde_json::to_string(&ci).unwrap(),
+            serde_json::to_string(&restored).unwrap()
+        );
+        restored.pool.check_conservation(restored.queue.now());
     }
 }
