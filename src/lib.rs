@@ -19,6 +19,7 @@ pub mod report;
 pub mod run_folder;
 pub mod scenarios;
 pub mod statistics;
+pub mod telemetry_stream;
 pub mod timeline;
 #[cfg(feature = "train")]
 pub mod training;

@@ -7,13 +7,14 @@ use clap::Args;
 use prestage_controller::{BASELINES, KnobCenters, NeedType, baseline};
 use prestage_envs::{CellResult, Episode, run_episode};
 use prestage_policy::Artifact;
-use prestage_world::{World, WorldOptions, to_history};
+use prestage_world::{World, WorldOptions, write_history};
 
 use super::{OutputArgs, RunArgs, print_table};
 use crate::compare::{Contestant, setting};
 use crate::output::{Cell, Table};
 use crate::run_folder;
 use crate::scenarios;
+use crate::telemetry_stream::TelemetryStream;
 
 /// Arguments of `simulate`.
 #[derive(Debug, Args)]
@@ -29,6 +30,9 @@ pub struct SimulateArgs {
     /// Record the world's exogenous streams as a history in this directory.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Stream everything the controller could see as CSV to this file while the world runs.
+    #[arg(long, value_name = "FILE")]
+    telemetry: Option<PathBuf>,
     /// Write the event log as CSV to this file.
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
@@ -46,18 +50,39 @@ pub(super) fn run(args: &SimulateArgs) -> Result<()> {
         keep_log: args.log.is_some(),
         ..setting.world
     };
+    if let Some(directory) = &args.out {
+        write_history(&setting.record, "req/s", directory)?;
+        eprintln!("history: {}", directory.display());
+    }
     let mut world = setting.world(&contestant.arm);
     let mut policy = contestant.knob_turner();
+    let mut stream = match &args.telemetry {
+        Some(file) => Some(TelemetryStream::create(file, &setting.record)?),
+        None => None,
+    };
+    let mut failure = None;
     let episode = run_episode(
         &setting,
         &contestant.arm,
         policy.as_mut(),
         &mut world,
-        &mut |_| {},
+        &mut |moment| {
+            if let Some(stream) = &mut stream
+                && failure.is_none()
+            {
+                failure = stream.read(moment.world).err();
+            }
+        },
     )?;
-    if let Some(directory) = &args.out {
-        to_history(&setting.record, "req/s").write(directory)?;
-        eprintln!("history: {}", directory.display());
+    if let Some(error) = failure {
+        return Err(error);
+    }
+    if let (Some(stream), Some(file)) = (stream, &args.telemetry) {
+        eprintln!(
+            "telemetry: {} ({} samples)",
+            file.display(),
+            stream.finish(&world)?
+        );
     }
     if let Some(file) = &args.log {
         write_log(file, &world)?;
@@ -67,11 +92,28 @@ pub(super) fn run(args: &SimulateArgs) -> Result<()> {
             world.log().len()
         );
     }
+    eprintln!("{}", delivery(&world));
     eprintln!(
         "{} events logged, digest {:016x}; builds waited {:.1} s for a runner on average",
         episode.log_len, episode.log_digest, episode.build_wait_s
     );
     print_table(&by_need(&episode), args.output)
+}
+
+/// The four keys of software delivery, in a line.
+fn delivery(world: &World) -> String {
+    let metrics = world.delivery_metrics();
+    let hours = |value: Option<f64>| value.map_or("-".to_owned(), |hours| format!("{hours:.1} h"));
+    let rate = metrics
+        .change_failure_rate
+        .map_or("-".to_owned(), |rate| format!("{:.1} %", 100.0 * rate));
+    format!(
+        "DORA: {:.2} deployments a day and service, lead time for changes {}, change failure rate {rate}, \
+         recovery {}",
+        metrics.deployment_frequency_per_day,
+        hours(metrics.lead_time_for_changes_hours),
+        hours(metrics.failed_deployment_recovery_hours),
+    )
 }
 
 fn contestant(args: &SimulateArgs) -> Result<Contestant> {

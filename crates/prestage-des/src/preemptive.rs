@@ -7,7 +7,8 @@
 //! [`Start`] and cancels that event for each job it is told was preempted.
 //!
 //! Invariants: a job waits only while every server is busy; nobody waits in a better
-//! class than a job in service that it could interrupt; Little's law on the sample path;
+//! class than a job in service that it could interrupt, but while more jobs finish than
+//! there are servers left; Little's law on the sample path;
 //! the busy area is the work done, useful and lost. Must not know why a job is
 //! speculative.
 
@@ -264,6 +265,11 @@ impl<J: Copy + PartialEq> PreemptiveResource<J> {
 
     /// The job in service that a request of `class` may interrupt.
     fn victim_of(&self, class: u8) -> Option<usize> {
+        // A pool that is shrinking has no server to pass on: the job that would be
+        // interrupted stands on one that goes away when it ends.
+        if self.busy() > self.servers() {
+            return None;
+        }
         let victim = self.worst()?;
         let worst = self.in_service[victim].class;
         (worst > class && worst >= self.preemption.from_class).then_some(victim)

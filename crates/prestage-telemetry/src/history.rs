@@ -24,7 +24,7 @@ pub use rows::{
     Advisory, AdvisoryKind, CiRun, Commit, DependencyChange, DependencyUpdate, RefType, Release,
     ReleaseKind, Severity,
 };
-pub use traffic::TrafficSeries;
+pub use traffic::{TrafficSeries, TrafficWriter};
 
 /// The files of a history, in the order they are read.
 pub const FILES: [&str; 7] = [
@@ -88,6 +88,23 @@ impl History {
     /// history (then the error names the row as it was to be written).
     pub fn write(&self, directory: &Path) -> Result<(), Error> {
         write::write(self, directory)
+    }
+
+    /// Writes a history whose traffic does not fit into memory: `fill` pushes its
+    /// samples in time order, as many of each series as `world.services` says;
+    /// `self.traffic` is not looked at.
+    ///
+    /// All or nothing, as [`History::write`]; the traffic is checked as it is pushed and
+    /// not read back.
+    ///
+    /// # Errors
+    /// As [`History::write`].
+    pub fn write_streaming(
+        &self,
+        directory: &Path,
+        fill: &mut dyn FnMut(&mut TrafficWriter<'_>) -> io::Result<()>,
+    ) -> Result<(), Error> {
+        write::write_streaming(self, directory, fill)
     }
 
     /// Sets every row count in `world` to what the streams hold.

@@ -79,13 +79,6 @@ impl World {
         self.set_runners(self.options.runners);
     }
 
-    fn set_runners(&mut self, runners: u32) {
-        self.note(LogKind::PoolResized, 0, u64::from(runners));
-        for job in self.runners.set_servers(self.now, runners as usize) {
-            self.start_job(job);
-        }
-    }
-
     /// Tells the telemetry when a freeze begins or ends, at most a sample a minute.
     pub(crate) fn gauge_freeze(&mut self) {
         let frozen = self

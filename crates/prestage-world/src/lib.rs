@@ -15,6 +15,7 @@ mod exogenous;
 mod ledger;
 mod lifecycle;
 mod load;
+mod pool;
 mod ports;
 mod replay;
 mod scenario;
@@ -33,7 +34,7 @@ pub use exogenous::{
 };
 pub use ledger::CellTally;
 pub use load::{ServiceLevel, service_level};
-pub use replay::{ReplayError, ReplayOptions, from_history, to_history};
+pub use replay::{ReplayError, ReplayOptions, from_history, to_history, write_history};
 pub use scenario::{
     CalendarSpec, CellCounts, CommitsSpec, DependenciesSpec, DialsSpec, FreezeSpec, HolidaySpec,
     IncidentsSpec, OperationSpec, ReleasesSpec, RunnersSpec, Scenario, ScenarioSpec, ServicesSpec,

@@ -14,9 +14,10 @@ use prestage_telemetry::{Metric, Span};
 use crate::event_log::LogKind;
 use crate::exogenous::BuildResult;
 use crate::load::LoadState;
+use crate::pool::{Job, class};
 use crate::stage::{Refresh, Stage, StageEvent, StageEventKind, StageId, StageOrigin};
 use crate::workloads::timestamp;
-use crate::world::{Event, Job, List, World, class};
+use crate::world::{Event, List, World};
 
 /// Spread of the log durations of validation, review and writing.
 const VALIDATE_SIGMA: f64 = 0.3;
@@ -101,7 +102,7 @@ impl World {
     /// Makes sure that a stage is on its way for a waiting need.
     fn await_stage(&mut self, cell: CellId, need: u64, required: u32) {
         if let Some(id) = self.cells[cell.index()].predicted {
-            self.runners.promote(Job::Validate(id), class::URGENT);
+            self.hurry(Job::Validate(id), class::URGENT);
             return;
         }
         if self.cells[cell.index()].requested.is_some() {
@@ -222,40 +223,12 @@ impl World {
         self.request_runner(Job::Validate(id), class);
     }
 
-    pub(crate) fn request_runner(&mut self, job: Job, class: u8) {
-        if let Some(job) = self.runners.request(self.now, job, class) {
-            self.start_job(job);
-        }
-    }
-
-    pub(crate) fn start_job(&mut self, job: Job) {
-        let duration = match job {
-            Job::Build(index) | Job::Rebuild(index) => self.build_duration(index),
-            Job::Validate(id) | Job::Refresh(id) => self.stages[id.0 as usize].validate,
-            Job::Retrain(_) => {
-                SimTime::from_secs_f64(self.options.operation.retrain_minutes * 60.0)
-            }
-        };
-        let cell = match job {
-            Job::Build(_) | Job::Rebuild(_) => None,
-            Job::Validate(id) | Job::Refresh(id) => Some(self.stages[id.0 as usize].cell),
-            Job::Retrain(cell) => Some(cell),
-        };
-        if let Some(cell) = cell {
-            self.cells[cell.index()].tally.usage.runner_minutes += duration.as_minutes_f64();
-        }
-        self.queue
-            .schedule(self.now + duration, Event::JobDone(job));
-    }
-
     pub(crate) fn job_done(&mut self, job: Job) {
-        if let Some(next) = self.runners.release(self.now) {
-            self.start_job(next);
-        }
+        self.release_runner(job);
         match job {
             Job::Build(index) => self.built(index),
             Job::Rebuild(_) => {}
-            Job::Retrain(cell) => self.note(LogKind::Retrained, cell.0, 0),
+            Job::Retrain(cell, _) => self.note(LogKind::Retrained, cell.0, 0),
             Job::Validate(id) => self.validated(id),
             Job::Refresh(id) => self.refreshed(id),
         }
@@ -263,7 +236,7 @@ impl World {
 
     /// How long a build runs: a mixture of two lognormals with one median ratio,
     /// the tail of real build times.
-    fn build_duration(&self, index: u32) -> SimTime {
+    pub(crate) fn build_duration(&self, index: u32) -> SimTime {
         let service = self.record.commits[index as usize].service;
         let address = u64::from(index);
         let mut stream = self.streams.at("build", u64::from(service), address);
@@ -459,8 +432,8 @@ impl World {
             .predicted
             .take()
             .expect("the caller saw a predicted stage");
-        self.runners.withdraw(self.now, Job::Validate(id));
-        self.runners.withdraw(self.now, Job::Refresh(id));
+        self.withdraw_job(Job::Validate(id));
+        self.withdraw_job(Job::Refresh(id));
         let stage = &mut self.stages[id.0 as usize];
         stage.ended = true;
         let idle = stage

@@ -5,9 +5,10 @@ use prestage_controller::{
 };
 use prestage_telemetry::{Tail, Timestamp};
 
+use crate::pool::{Job, class};
 use crate::stage::StageId;
 use crate::workloads::timestamp;
-use crate::world::{Job, World, class};
+use crate::world::World;
 
 impl Clock for World {
     fn now(&self) -> Timestamp {
@@ -72,7 +73,8 @@ impl PipelineHost for World {
     }
 
     fn retrain(&mut self, cell: CellId) {
-        self.request_runner(Job::Retrain(cell), class::SPECULATIVE);
+        self.retrainings += 1;
+        self.request_runner(Job::Retrain(cell, self.retrainings), class::SPECULATIVE);
     }
 
     fn drain_outcomes(&mut self, outcomes: &mut Vec<Outcome>) {

@@ -7,10 +7,13 @@
 //!
 //! Traces in a history are independent of each other: nothing here may claim that
 //! a release moved a load.
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::path::Path;
 
 use prestage_controller::{CellId, CellSpec, NeedType};
 use prestage_des::SimTime;
+use prestage_telemetry::history::Error as HistoryError;
 use prestage_telemetry::history::{
     Advisory, AdvisoryKind, CiRun, Commit, DependencyChange, DependencyUpdate, RefType, Release,
     ReleaseKind, ServiceMeta, Severity, TrafficSeries, WorldMeta,
@@ -36,6 +39,8 @@ const DEMAND_METRICS: [&str; 9] = [
     "disk_write",
     "cpu",
 ];
+/// What a simulated load is called in a history.
+const DEMAND_METRIC: &str = "requests_per_second";
 /// The calibration part's 95th percentile needs this many replicas.
 const CALIBRATION_REPLICAS: f64 = 8.0;
 /// A suite needs so many runs to be worth a cell.
@@ -439,20 +444,81 @@ fn daily_hazard(severity: Option<Severity>) -> f64 {
 /// service. What the format cannot say (upstream signals, whose commit it was) is
 /// left out.
 pub fn to_history(record: &Exogenous, metric_unit: &str) -> History {
-    let seconds = |at: SimTime| at.as_micros().div_euclid(1_000_000);
-    let mut world = WorldMeta::new(&record.name, seconds(record.start), seconds(record.end));
-    world.repo = Some(record.name.clone());
-    world.note = Some("recorded from a simulated world".to_owned());
     let name = |service: u32| record.services[service as usize].name.clone();
     let traffic: Vec<TrafficSeries> = record
         .demands
         .iter()
         .map(|demand| recorded(demand, name(demand.service), metric_unit))
         .collect();
-    world.services = traffic.iter().map(service_meta).collect();
+    let mut history = without_traffic(record);
+    history.world.services = traffic.iter().map(service_meta).collect();
+    history.traffic = traffic;
+    history.count_rows();
+    history
+}
+
+/// Writes a record in the history format to a directory, its loads sample by sample,
+/// so that a record of a thousand services needs no second copy of itself.
+///
+/// # Errors
+/// When the directory holds something else or the disk fails.
+pub fn write_history(
+    record: &Exogenous,
+    metric_unit: &str,
+    directory: &Path,
+) -> Result<(), HistoryError> {
+    let mut history = without_traffic(record);
+    history.count_rows();
+    let meta = |demand: &Demand| ServiceMeta {
+        service: record.services[demand.service as usize].name.clone(),
+        metric: DEMAND_METRIC.to_owned(),
+        unit: metric_unit.to_owned(),
+        step_s: demand.step.as_micros() / 1_000_000,
+        rows: Some(
+            demand
+                .values
+                .iter()
+                .filter(|value| value.is_finite())
+                .count() as u64,
+        ),
+        ..ServiceMeta::default()
+    };
+    history.world.services = record.demands.iter().map(meta).collect();
+    history.write_streaming(directory, &mut |writer| {
+        let mut next: BinaryHeap<Reverse<(SimTime, usize, usize)>> = record
+            .demands
+            .iter()
+            .enumerate()
+            .map(|(series, demand)| Reverse((demand.first, series, 0)))
+            .collect();
+        while let Some(Reverse((at, series, index))) = next.pop() {
+            let demand = &record.demands[series];
+            let Some(&value) = demand.values.get(index) else {
+                continue;
+            };
+            if value.is_finite() {
+                writer.push(
+                    series,
+                    at.as_micros().div_euclid(1_000_000),
+                    f64::from(value),
+                )?;
+            }
+            next.push(Reverse((at + demand.step, series, index + 1)));
+        }
+        Ok(())
+    })
+}
+
+/// Everything but the loads.
+fn without_traffic(record: &Exogenous) -> History {
+    let seconds = |at: SimTime| at.as_micros().div_euclid(1_000_000);
+    let mut world = WorldMeta::new(&record.name, seconds(record.start), seconds(record.end));
+    world.repo = Some(record.name.clone());
+    world.note = Some("recorded from a simulated world".to_owned());
+    let name = |service: u32| record.services[service as usize].name.clone();
     let id = |kind: &str, index: usize| format!("{kind}{index:08x}");
     let mut history = History {
-        traffic,
+        traffic: Vec::new(),
         commits: record
             .commits
             .iter()
@@ -486,7 +552,6 @@ pub fn to_history(record: &Exogenous, metric_unit: &str) -> History {
                 .push(dependency(seconds(need.at), id("d", i), package));
         }
     }
-    history.count_rows();
     history
 }
 
@@ -503,7 +568,7 @@ fn recorded(demand: &Demand, service: String, unit: &str) -> TrafficSeries {
         .unzip();
     TrafficSeries {
         service,
-        metric: "requests_per_second".to_owned(),
+        metric: DEMAND_METRIC.to_owned(),
         unit: unit.to_owned(),
         step_s,
         orig_times: times.clone(),

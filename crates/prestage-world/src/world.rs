@@ -7,14 +7,14 @@
 //! ```
 //! Telemetry is swept once a minute outside the queue: an event per sample would
 //! cost three times as much and order nothing.
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use prestage_controller::{
     Calendar, CellId, Circumstances, Controller, NeedType, OnDemand, Outcome, RequiredReplicas,
     Usage,
 };
-use prestage_des::{EventQueue, Resource, SimTime, Streams};
+use prestage_des::{EventQueue, PreemptiveResource, SimTime, Streams};
 use prestage_telemetry::{Metric, SeriesId, ServiceId, Span, Tail};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,7 @@ use crate::event_log::{EventLog, LogKind, LogRecord};
 use crate::exogenous::Exogenous;
 use crate::ledger::CellTally;
 use crate::load::LoadState;
+use crate::pool::{self, End, Job, class};
 use crate::scenario::{CommitsSpec, OperationSpec, Scenario, StagesSpec};
 use crate::stage::{Stage, StageEvent, StageId};
 use crate::suites::SUITE_WINDOW;
@@ -96,7 +97,9 @@ pub struct World {
     pub(crate) streams: Streams,
     pub(crate) now: SimTime,
     pub(crate) queue: EventQueue<Event>,
-    pub(crate) runners: Resource<Job>,
+    pub(crate) runners: PreemptiveResource<Job>,
+    pub(crate) ends: BTreeMap<Job, End>,
+    pub(crate) retrainings: u32,
     pub(crate) cells: Vec<CellState>,
     pub(crate) services: Vec<ServiceState>,
     pub(crate) stages: Vec<Stage>,
@@ -168,27 +171,6 @@ const LISTS: [List; 8] = [
     List::Outages,
 ];
 
-/// What occupies a runner.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) enum Job {
-    Build(u32),
-    /// A build that failed for no reason, repeated.
-    Rebuild(u32),
-    Validate(StageId),
-    Refresh(StageId),
-    Retrain(CellId),
-}
-
-/// Priority classes of the runner pool.
-pub(crate) mod class {
-    /// A pipeline waits for it.
-    pub const URGENT: u8 = 0;
-    /// Ordinary builds.
-    pub const BUILD: u8 = 1;
-    /// Ahead of a need, or retraining.
-    pub const SPECULATIVE: u8 = 2;
-}
-
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Cursors {
     lists: [usize; LISTS.len()],
@@ -242,7 +224,9 @@ impl World {
             streams: Streams::new(options.seed),
             now: start,
             queue: EventQueue::starting_at(start),
-            runners: Resource::starting_at(start, options.runners as usize),
+            runners: pool::runners(&options, start),
+            ends: BTreeMap::new(),
+            retrainings: 0,
             cells: record.cells.iter().map(|_| CellState::default()).collect(),
             services: services(&record, &options),
             stages: Vec::new(),
@@ -363,7 +347,7 @@ impl World {
             }
             self.cells[index].tally.check_conservation(index as u32);
         }
-        self.runners.check_littles_law(self.now);
+        self.runners.check_conservation(self.now);
     }
 
     pub(crate) fn note(&mut self, kind: LogKind, cell: u32, value: u64) {
@@ -429,7 +413,7 @@ impl World {
     /// The first minute of the accounted time.
     fn open(&mut self) {
         self.queue.advance_to(self.now);
-        self.runners = Resource::starting_at(self.now, self.options.runners as usize);
+        self.runners = pool::runners(&self.options, self.now);
         for index in 0..self.services.len() {
             self.fit_shards(index as u32);
         }

@@ -121,7 +121,7 @@ proptest! {
                     let left = SimTime::from_micros(work_micros);
                     let job = Job { class, job: jobs, left, since: now };
                     let victim = pool.worst().filter(|worst| {
-                        pool.serving.len() >= pool.servers
+                        pool.serving.len() == pool.servers
                             && worst.class > class
                             && worst.class >= from_class
                     });

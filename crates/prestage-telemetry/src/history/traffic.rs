@@ -2,6 +2,7 @@
 //!
 //! In memory each series is columnar. Must not know what a metric means.
 use std::fs::File;
+use std::io::{self, BufWriter};
 use std::path::Path;
 
 use csv::{ByteRecord, Writer};
@@ -120,6 +121,72 @@ pub fn write(all: &[TrafficSeries], file: &mut File) -> csv::Result<()> {
     }
     writer.flush()?;
     Ok(())
+}
+
+/// Writes `traffic.csv` sample by sample, for histories that do not fit into memory.
+pub struct TrafficWriter<'a> {
+    writer: Writer<BufWriter<&'a mut File>>,
+    record: ByteRecord,
+    services: &'a [ServiceMeta],
+    rows: Vec<u64>,
+    last: Vec<i64>,
+    now: i64,
+}
+
+impl<'a> TrafficWriter<'a> {
+    pub(super) fn new(file: &'a mut File, services: &'a [ServiceMeta]) -> csv::Result<Self> {
+        let mut writer = Writer::from_writer(BufWriter::with_capacity(1 << 20, file));
+        writer.write_record(COLUMNS)?;
+        Ok(Self {
+            writer,
+            record: ByteRecord::new(),
+            services,
+            rows: vec![0; services.len()],
+            last: vec![i64::MIN; services.len()],
+            now: i64::MIN,
+        })
+    }
+
+    /// Appends a sample of the series with this position in the world's services.
+    ///
+    /// # Panics
+    /// When samples come out of order, are not finite, or of an unknown series: the
+    /// caller makes them, so that is a bug.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn push(&mut self, series: usize, epoch: i64, value: f64) -> io::Result<()> {
+        assert!(epoch >= self.now, "sample at {epoch} after {}", self.now);
+        assert!(
+            epoch > self.last[series],
+            "two samples of {series} at {epoch}"
+        );
+        assert!(EPOCHS.contains(&epoch), "{epoch} is no epoch");
+        assert!(value.is_finite(), "sample {value} of {series}");
+        self.now = epoch;
+        self.last[series] = epoch;
+        self.rows[series] += 1;
+        let service = &self.services[series];
+        self.record.clear();
+        Fields(&mut self.record)
+            .show(epoch)
+            .show(epoch)
+            .text(&service.service)
+            .text(&service.metric)
+            .show(value)
+            .flag_optional(None);
+        self.writer.write_byte_record(&self.record)?;
+        Ok(())
+    }
+
+    /// Ends the file; the number of rows must be what the world says.
+    pub(super) fn finish(mut self) -> io::Result<()> {
+        self.writer.flush()?;
+        for (service, &rows) in self.services.iter().zip(&self.rows) {
+            assert_eq!(service.rows, Some(rows), "rows of `{}`", service.service);
+        }
+        Ok(())
+    }
 }
 
 /// The series of a row: most often the one after the series of the row before.

@@ -3,7 +3,10 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::{Error, FILES, History, table, traffic};
+use super::{
+    Advisory, CiRun, Commit, DependencyUpdate, Error, FILES, History, Release, TrafficWriter,
+    table, traffic,
+};
 
 /// Where the previous history stands while the new one takes its place.
 pub fn replaced_sibling(directory: &Path) -> PathBuf {
@@ -21,6 +24,34 @@ pub fn write(history: &History, directory: &Path) -> Result<(), Error> {
     fs::create_dir_all(&partial).map_err(|cause| io_error(directory, "create", cause))?;
     let outcome = write_files(history, &partial)
         .and_then(|()| read_back(history, &partial))
+        .and_then(|()| take_place(&partial, directory, replaces));
+    if outcome.is_err() {
+        // The first error is the one to report; a leftover is removed by the next write.
+        let _ = fs::remove_dir_all(&partial);
+    }
+    outcome
+}
+
+/// Writes `history`, whose traffic comes from `fill`; see [`History::write_streaming`].
+pub fn write_streaming(
+    history: &History,
+    directory: &Path,
+    fill: &mut dyn FnMut(&mut TrafficWriter<'_>) -> io::Result<()>,
+) -> Result<(), Error> {
+    let replaces = check_target(directory)?;
+    let directory = &fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
+    let partial = sibling(directory, "partial");
+    remove_leftover(&partial)?;
+    fs::create_dir_all(&partial).map_err(|cause| io_error(directory, "create", cause))?;
+    let stream = |file: &mut File| {
+        let mut writer = TrafficWriter::new(file, &history.world.services)?;
+        fill(&mut writer)?;
+        writer.finish()
+    };
+    let outcome = write_world(history, &partial)
+        .and_then(|()| write_file(&partial, traffic::FILE, stream))
+        .and_then(|()| write_tables(history, &partial))
+        .and_then(|()| read_tables_back(history, &partial))
         .and_then(|()| take_place(&partial, directory, replaces));
     if outcome.is_err() {
         // The first error is the one to report; a leftover is removed by the next write.
@@ -84,13 +115,21 @@ fn check_columns(history: &History) -> Result<(), Error> {
 }
 
 fn write_files(history: &History, partial: &Path) -> Result<(), Error> {
+    write_world(history, partial)?;
+    write_table(partial, traffic::FILE, |file| {
+        traffic::write(&history.traffic, file)
+    })?;
+    write_tables(history, partial)
+}
+
+fn write_world(history: &History, partial: &Path) -> Result<(), Error> {
     write_file(partial, "world.json", |file| {
         serde_json::to_writer_pretty(&mut *file, &history.world)?;
         file.write_all(b"\n")
-    })?;
-    write_table(partial, "traffic.csv", |file| {
-        traffic::write(&history.traffic, file)
-    })?;
+    })
+}
+
+fn write_tables(history: &History, partial: &Path) -> Result<(), Error> {
     write_table(partial, "commits.csv", |file| {
         table::write(&history.commits, file)
     })?;
@@ -134,7 +173,7 @@ fn write_file(
 /// Proves that the files say what `history` says.
 fn read_back(history: &History, partial: &Path) -> Result<(), Error> {
     let read = History::read(partial)?;
-    let streams = [
+    same(&[
         ("world", read.world == history.world),
         ("traffic", read.traffic == history.traffic),
         ("commits", read.commits == history.commits),
@@ -142,7 +181,34 @@ fn read_back(history: &History, partial: &Path) -> Result<(), Error> {
         ("deps", read.deps == history.deps),
         ("advisories", read.advisories == history.advisories),
         ("ci_runs", read.ci_runs == history.ci_runs),
-    ];
+    ])
+}
+
+/// As [`read_back`], but for the traffic, whose samples were checked one by one.
+fn read_tables_back(history: &History, partial: &Path) -> Result<(), Error> {
+    same(&[
+        ("world", super::read_world(partial)? == history.world),
+        (
+            "commits",
+            table::read::<Commit>(partial)? == history.commits,
+        ),
+        (
+            "releases",
+            table::read::<Release>(partial)? == history.releases,
+        ),
+        (
+            "deps",
+            table::read::<DependencyUpdate>(partial)? == history.deps,
+        ),
+        (
+            "advisories",
+            table::read::<Advisory>(partial)? == history.advisories,
+        ),
+        ("ci_runs", table::read::<CiRun>(partial)? == history.ci_runs),
+    ])
+}
+
+fn same(streams: &[(&'static str, bool)]) -> Result<(), Error> {
     match streams.iter().find(|(_, same)| !same) {
         None => Ok(()),
         Some(&(stream, _)) => Err(Error::NotRepresentable {

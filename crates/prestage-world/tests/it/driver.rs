@@ -26,7 +26,7 @@ pub fn eventful() -> Scenario {
          [releases]\nmean_days = 0.3\nmin_commits = 1\n\
          [incidents]\nper_month = 30.0\ncapacity_loss = 0.3\nload_factor = 1.5\n\
          [telemetry]\ngaps_per_month = 20.0\ngap_hours = 2.0\n\
-         [runners]\ncount = 2\noutages_per_month = 20.0\n\
+         [runners]\ncount = 2\npreempt_speculative = true\noutages_per_month = 20.0\n\
          [operation]\nchange_failure_probability = 0.3\ninduced_demand = 0.3\n\
          [[calendar.freezes]]\nday = 1\ndays = 1\n\
          [[calendar.holidays]]\nday = 2\ndays = 1\n",

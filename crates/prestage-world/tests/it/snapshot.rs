@@ -63,6 +63,7 @@ fn the_eventful_world_has_every_kind_of_event() {
         LogKind::Restored,
         LogKind::PoolResized,
         LogKind::BuildFailed,
+        LogKind::Preempted,
     ] {
         assert!(seen.contains(&kind), "{kind:?} never happened");
     }
