@@ -12,7 +12,8 @@ pub struct Shipped {
     pub text: &'static str,
 }
 
-/// All shipped scenarios.
+/// All shipped scenarios: the tour, the families of the design, the two negative
+/// controls, the sensitivity check, and the organisation around a recorded history.
 pub static SHIPPED: &[Shipped] = &[
     Shipped {
         name: "demo",
@@ -21,6 +22,70 @@ pub static SHIPPED: &[Shipped] = &[
     Shipped {
         name: "calm-weekly",
         text: include_str!("../scenarios/calm-weekly.toml"),
+    },
+    Shipped {
+        name: "holiday-and-return",
+        text: include_str!("../scenarios/holiday-and-return.toml"),
+    },
+    Shipped {
+        name: "product-launch",
+        text: include_str!("../scenarios/product-launch.toml"),
+    },
+    Shipped {
+        name: "flash-burst",
+        text: include_str!("../scenarios/flash-burst.toml"),
+    },
+    Shipped {
+        name: "incident-retry-storm",
+        text: include_str!("../scenarios/incident-retry-storm.toml"),
+    },
+    Shipped {
+        name: "correlated-burst",
+        text: include_str!("../scenarios/correlated-burst.toml"),
+    },
+    Shipped {
+        name: "slow-growth",
+        text: include_str!("../scenarios/slow-growth.toml"),
+    },
+    Shipped {
+        name: "post-upgrade-drift",
+        text: include_str!("../scenarios/post-upgrade-drift.toml"),
+    },
+    Shipped {
+        name: "release-freeze-and-thaw",
+        text: include_str!("../scenarios/release-freeze-and-thaw.toml"),
+    },
+    Shipped {
+        name: "advisory-storm",
+        text: include_str!("../scenarios/advisory-storm.toml"),
+    },
+    Shipped {
+        name: "upstream-train",
+        text: include_str!("../scenarios/upstream-train.toml"),
+    },
+    Shipped {
+        name: "test-explosion",
+        text: include_str!("../scenarios/test-explosion.toml"),
+    },
+    Shipped {
+        name: "runner-outage",
+        text: include_str!("../scenarios/runner-outage.toml"),
+    },
+    Shipped {
+        name: "telemetry-gap",
+        text: include_str!("../scenarios/telemetry-gap.toml"),
+    },
+    Shipped {
+        name: "stationary",
+        text: include_str!("../scenarios/stationary.toml"),
+    },
+    Shipped {
+        name: "poisson",
+        text: include_str!("../scenarios/poisson.toml"),
+    },
+    Shipped {
+        name: "induced-demand",
+        text: include_str!("../scenarios/induced-demand.toml"),
     },
     Shipped {
         name: "replay",

@@ -12,6 +12,8 @@ mod demo;
 #[cfg(test)]
 mod determinism;
 #[cfg(test)]
+mod families;
+#[cfg(test)]
 mod ports;
 #[cfg(test)]
 mod registries;
