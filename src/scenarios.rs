@@ -91,6 +91,26 @@ pub static SHIPPED: &[Shipped] = &[
         name: "replay",
         text: include_str!("../scenarios/replay.toml"),
     },
+    Shipped {
+        name: "fitted-w01-prometheus",
+        text: include_str!("../scenarios/fitted-w01-prometheus.toml"),
+    },
+    Shipped {
+        name: "fitted-w02-nats",
+        text: include_str!("../scenarios/fitted-w02-nats.toml"),
+    },
+    Shipped {
+        name: "fitted-w03-etcd",
+        text: include_str!("../scenarios/fitted-w03-etcd.toml"),
+    },
+    Shipped {
+        name: "fitted-w04-meilisearch",
+        text: include_str!("../scenarios/fitted-w04-meilisearch.toml"),
+    },
+    Shipped {
+        name: "fitted-w05-argocd",
+        text: include_str!("../scenarios/fitted-w05-argocd.toml"),
+    },
 ];
 
 /// Loads `source`, the name of a shipped scenario or the path of a file, and

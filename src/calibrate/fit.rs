@@ -347,8 +347,7 @@ fn bursts(load: &Load, residuals: &[f64], limit: f64) -> Vec<(f64, f64)> {
     let mut bursts: Vec<(f64, f64)> = Vec::new();
     let mut last: Option<usize> = None;
     for (index, &value) in residuals.iter().enumerate() {
-        // Not greater, rather than at most: NaN is no burst.
-        if !(value > limit) || limit <= 0.0 {
+        if value.is_nan() || value <= limit || limit <= 0.0 {
             continue;
         }
         match (last, bursts.last_mut()) {

@@ -196,7 +196,10 @@ fn quiet() -> (Setting, CellSpec) {
                 setting.record.start + SimTime::from_days(1),
             );
             let releases = &setting.record.releases;
-            !releases.is_empty() && releases.iter().all(|&(at, _)| at < from || at > to)
+            // Without a dependency need its recorded history would have no such cell.
+            !releases.is_empty()
+                && !setting.record.dependency_needs.is_empty()
+                && releases.iter().all(|&(at, _)| at < from || at > to)
         });
     let setting = found.expect("some seed has a quiet first day");
     let cell = release_cell(&setting);
