@@ -114,7 +114,7 @@ impl Streams {
     }
 
     /// Takes a part of a recorded world. Repositories remember years: events are
-    /// taken from up to [`MEMORY_DAYS`] before the replay starts, for loads and
+    /// taken from up to two years before the replay starts, for loads and
     /// suites each trace is split by itself.
     pub fn recorded(record: &Exogenous, part: Part) -> Self {
         let memory = record.start - SimTime::from_days(MEMORY_DAYS);
