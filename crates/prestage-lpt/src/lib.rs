@@ -29,6 +29,7 @@ mod expression;
 mod fixture;
 mod instance;
 mod merge;
+mod merge3;
 mod message;
 mod name;
 mod parameter;
@@ -48,6 +49,10 @@ pub use definition::{
 pub use driver::{DRIVERS, Driver, Github, Gitlab, OutputFile, driver};
 pub use error::{Error, Result};
 pub use instance::Instance;
+pub use merge3::{
+    Conflict, ConflictKind, Decisions, DefinitionMerge, DefinitionSides, Merge, Resolution, Rules,
+    SET_FIELDS, Side, Sides, merge_definitions, merge3,
+};
 pub use message::{Action, LogEntry, ProvenanceSummary};
 pub use parameter::{Bindings, BoundParameter, Declarations, Origin, ParameterSpec, ParameterType};
 pub use provenance::{NeedOrigin, Provenance, Quantile};
