@@ -14,12 +14,14 @@
 
 mod conflict;
 mod definition;
+mod edits;
 mod order;
 
 use serde_json::{Map, Value};
 
 pub use conflict::{Conflict, ConflictKind, Decisions, Resolution, Side};
 pub use definition::{DefinitionMerge, DefinitionSides, merge_definitions};
+pub use edits::{Edit, edits};
 
 pub(crate) use conflict::child_path;
 

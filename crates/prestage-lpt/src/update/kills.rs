@@ -1,0 +1,1 @@
+//! Killed anywhere, resumed to the same end.
