@@ -3,7 +3,9 @@
 //! Layout: `services/<service>/...` and `state/...` on the branch `main`. Trees are built directly, without index
 //! or work tree. All objects are written before the branch moves, and the branch moves by
 //! compare-and-swap: a process killed at any moment leaves the old state or the new one, and at
-//! worst unreachable objects. Reads no user configuration: author and times are given.
+//! worst unreachable objects and a lock that the next writer clears. Reads no user configuration: author and times are given.
+
+mod branch_lock;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -14,6 +16,8 @@ use git2::{ErrorCode, ObjectType, Oid, Repository, RepositoryInitOptions, Signat
 
 use crate::error::{Error, Result};
 use crate::store::{Change, CommitId, CommitRecord, Content, Files, FolderChange, Record, Store};
+
+use branch_lock::BranchLock;
 
 const BRANCH: &str = "refs/heads/main";
 const ROOT: &str = "services";
@@ -289,6 +293,12 @@ impl GitStore {
 
     /// Compare-and-swap of the branch: the only step that changes what readers see.
     fn move_branch(&self, expected: Option<&git2::Commit<'_>>, new: Oid) -> Result<()> {
+        let io_failed = |error: std::io::Error| Error::StoreIo {
+            path: self.path.clone(),
+            operation: "locking the branch",
+            message: error.to_string(),
+        };
+        let lock = BranchLock::take(self.repository.path()).map_err(io_failed)?;
         let moved = match expected {
             Some(commit) => {
                 self.repository
@@ -296,6 +306,7 @@ impl GitStore {
             }
             None => self.repository.reference(BRANCH, new, false, "prestage"),
         };
+        lock.release().map_err(io_failed)?;
         moved.map(drop).map_err(|error| match error.code() {
             ErrorCode::Modified | ErrorCode::Exists | ErrorCode::NotFound | ErrorCode::Locked => {
                 Error::RefMoved {

@@ -10,6 +10,9 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::store::{Change, CommitId, CommitRecord, Content, Files, FolderChange, Store};
 
+/// The commit that wrote a record, and its content; none when it removed it.
+type RecordState = (usize, Option<Arc<[u8]>>);
+
 /// A history in memory.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore {
@@ -18,7 +21,7 @@ pub struct MemoryStore {
     /// Per service: positions of the commits that changed it and what it was after each.
     folders: BTreeMap<String, Vec<(usize, Arc<Files>)>>,
     /// Per record the same.
-    records: BTreeMap<String, Vec<(usize, Option<Arc<[u8]>>)>>,
+    records: BTreeMap<String, Vec<RecordState>>,
 }
 
 impl MemoryStore {
