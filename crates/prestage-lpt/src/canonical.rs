@@ -24,6 +24,11 @@ impl Revision {
         Self(hasher.finalize().to_hex().to_string())
     }
 
+    /// Stands for content that could not be read.
+    pub(crate) fn none() -> Self {
+        Self("0".repeat(64))
+    }
+
     /// All 64 digits.
     pub fn as_str(&self) -> &str {
         &self.0

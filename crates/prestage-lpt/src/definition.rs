@@ -17,6 +17,7 @@ use crate::expression::{Scope, render};
 use crate::instance::{Given, Instance, bind};
 use crate::name::check_label;
 use crate::parameter::{Bindings, Declarations, Origin};
+use crate::resolver::Resolver;
 use crate::stage::NeedType;
 use crate::template::{ResolvedTemplate, TemplateSet};
 use crate::yaml;
@@ -197,9 +198,16 @@ impl ApplicationDefinition {
 
 /// Resolves an instance against a set of templates.
 pub fn resolve(templates: &TemplateSet, instance: &Instance) -> Result<ApplicationDefinition> {
+    resolve_with(&mut Resolver::new(templates), instance)
+}
+
+pub(crate) fn resolve_with(
+    templates: &mut Resolver<'_>,
+    instance: &Instance,
+) -> Result<ApplicationDefinition> {
     check_label("service", &instance.service)?;
     check_regions(&instance.regions)?;
-    let template = templates.resolve(&instance.template)?;
+    let template = templates.template(&instance.template)?;
     let given = [Given {
         origin: Origin::Instance,
         values: &instance.params,
@@ -269,7 +277,7 @@ fn render_pipeline(template: &ResolvedTemplate, scope: &Scope) -> Result<Pipelin
 }
 
 fn stage_templates(
-    templates: &TemplateSet,
+    templates: &mut Resolver<'_>,
     service_template: &ResolvedTemplate,
     parameters: &Bindings,
 ) -> Result<BTreeMap<NeedType, StageTemplate>> {
@@ -287,12 +295,12 @@ fn stage_templates(
 }
 
 fn stage_template(
-    templates: &TemplateSet,
+    templates: &mut Resolver<'_>,
     need: NeedType,
     name: &str,
     parameters: &Bindings,
 ) -> Result<StageTemplate> {
-    let template = templates.resolve(name)?;
+    let template = templates.template(name)?;
     if template.need() != Some(need) {
         return Err(Error::Shape {
             file: name.to_owned(),

@@ -267,6 +267,40 @@ pub enum Error {
     #[error("service `{service}` has no state at {at_commit} to roll back to")]
     RollbackNothing { service: String, at_commit: String },
 
+    // Live update and integration.
+    /// The service has no pending conflict.
+    #[error("service `{service}` has no pending conflict; `lpt update` records them")]
+    ConflictNone { service: String },
+    /// No pending conflict has this path.
+    #[error("service `{service}` has no pending conflict at `{path}`{}", Hint(.nearest))]
+    ConflictUnknown {
+        service: String,
+        path: String,
+        nearest: Option<String>,
+    },
+    /// A rollback removed the stage a short while ago.
+    #[error("stage `{key}` was rolled back and may not come back before unix second {until}")]
+    CoolDown { key: String, until: i64 },
+    /// No run in flight has this name.
+    #[error("service `{service}` has no run `{run}` in flight")]
+    RunUnknown { service: String, run: String },
+    /// An emitted file was edited by hand, and no edit may be overwritten.
+    #[error(
+        "`{path}` of service `{service}` was edited by hand; take the edit into the definition or \
+         restore the file first"
+    )]
+    LiveDrift { service: String, path: String },
+    /// A live file cannot be read as what it should be; it is left alone.
+    #[error("`{path}` of service `{service}` cannot be read back: {message}")]
+    LiveParse {
+        service: String,
+        path: String,
+        message: String,
+    },
+    /// An edit cannot be carried into a template without guessing.
+    #[error("`{path}` cannot be promoted: {message}")]
+    PromoteAmbiguous { path: String, message: String },
+
     // The pipelines repository, faults of the outside world.
     /// The path holds something that is not a git repository.
     #[error("`{path}` is not a git repository and not an empty directory")]
@@ -337,6 +371,13 @@ impl Error {
             Self::StageUnknown { .. } => "E-STAGE-UNKNOWN",
             Self::CommitUnknown { .. } => "E-COMMIT-UNKNOWN",
             Self::RollbackNothing { .. } => "E-ROLLBACK-NOTHING",
+            Self::ConflictNone { .. } => "E-CONFLICT-NONE",
+            Self::ConflictUnknown { .. } => "E-CONFLICT-UNKNOWN",
+            Self::CoolDown { .. } => "E-COOL-DOWN",
+            Self::RunUnknown { .. } => "E-RUN-UNKNOWN",
+            Self::LiveDrift { .. } => "E-LIVE-DRIFT",
+            Self::LiveParse { .. } => "E-LIVE-PARSE",
+            Self::PromoteAmbiguous { .. } => "E-PROMOTE-AMBIGUOUS",
             Self::StoreNotRepository { .. } => "E-STORE-NOT-REPOSITORY",
             Self::StoreNotBare { .. } => "E-STORE-NOT-BARE",
             Self::StoreIo { .. } => "E-STORE-IO",

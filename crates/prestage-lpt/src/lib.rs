@@ -20,6 +20,7 @@ mod assembly;
 mod canonical;
 mod dag;
 mod definition;
+mod drift;
 mod driver;
 mod drivers;
 mod error;
@@ -27,16 +28,21 @@ mod expansion;
 mod expression;
 #[cfg(test)]
 mod fixture;
+mod fleet;
 mod instance;
 mod merge;
+mod merge3;
 mod message;
 mod name;
 mod parameter;
+mod plan;
 mod provenance;
 mod repository;
+mod resolver;
 mod stage;
 mod store;
 mod template;
+mod update;
 mod yaml;
 
 pub use assembly::{Activation, AssembledStage, Assembly, Staged};
@@ -45,15 +51,36 @@ pub use definition::{
     ApplicationDefinition, DEFINITION_FORMAT, GithubTarget, GitlabTarget, Pipeline, Stage,
     StageTemplate, When, resolve,
 };
+pub use drift::{Drift, FileDrift, FileDriftKind};
 pub use driver::{DRIVERS, Driver, Github, Gitlab, OutputFile, driver};
 pub use error::{Error, Result};
+pub use fleet::{Check, FleetPlanner, no_check, reached_by};
 pub use instance::Instance;
+pub use merge3::{
+    Conflict, ConflictKind, Decisions, DefinitionMerge, DefinitionSides, Edit, Merge, Resolution,
+    Rules, SET_FIELDS, Side, Sides, edits, merge_definitions, merge3,
+};
 pub use message::{Action, LogEntry, ProvenanceSummary};
 pub use parameter::{Bindings, BoundParameter, Declarations, Origin, ParameterSpec, ParameterType};
+pub use plan::{
+    FileAction, FilePlan, FleetPlan, InstancePlan, PLAN_FORMAT, PlanAction, PlanCounts, PlanProblem,
+};
 pub use provenance::{NeedOrigin, Provenance, Quantile};
-pub use repository::{Commit, Outcome, PipelineRepository, RetireReason, RollbackTo, StagedStage};
+pub use repository::{
+    AppliedUpdate, COOL_DOWN_S, Candidate, Commit, InstanceState, Integration, IntegrationState,
+    Outcome, PendingUpdate, Pin, PipelineRepository, RetireReason, RollbackTo, STATE_FORMAT,
+    StagedStage, Transition,
+};
+pub use resolver::{Resolver, instance_of};
 pub use stage::{
     NeedType, PredictedNeed, STAGE_FORMAT, StageDefinition, StageKey, generate_stage_definition,
 };
-pub use store::{Change, CommitId, CommitRecord, Content, Files, GitStore, MemoryStore, Store};
+pub use store::{
+    Change, CommitId, CommitRecord, Content, Files, FolderChange, GitStore, MemoryStore, Record,
+    Store,
+};
 pub use template::{ANCESTORS_MAX, BUILTIN, ResolvedTemplate, Template, TemplateSet};
+pub use update::{
+    JOURNAL_FORMAT, Journal, JournalEntry, StoredFiles, UpdateOptions, UpdateOutcome, UpdateStep,
+    Verifier, journal, update,
+};

@@ -23,6 +23,7 @@ use crate::yaml;
 pub const ANCESTORS_MAX: usize = 16;
 
 const REVISION_DOMAIN: &str = "prestage/template/1";
+const SET_DOMAIN: &str = "prestage/templates/1";
 
 /// The templates that the crate ships, by file name.
 pub const BUILTIN: &[(&str, &str)] = &[
@@ -249,6 +250,19 @@ impl TemplateSet {
         let chain = self.chain(name)?;
         let root_first: Vec<&Template> = chain.into_iter().rev().collect();
         Ok(chain_revision(&root_first))
+    }
+
+    /// A hash over all documents of the set.
+    pub fn digest(&self) -> Revision {
+        let documents: Vec<Value> = self
+            .templates
+            .values()
+            .map(|template| {
+                let extends = template.extends.as_deref().unwrap_or_default();
+                json!({"extends": extends, "document": template.document})
+            })
+            .collect();
+        Revision::of(SET_DOMAIN, &Value::Array(documents))
     }
 
     /// The names of all templates whose chain contains `name`, itself included, sorted.
