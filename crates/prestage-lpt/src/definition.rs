@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -27,7 +28,7 @@ pub const DEFINITION_FORMAT: u32 = 1;
 const REVISION_DOMAIN: &str = "prestage/appdef/1";
 
 /// When a stage runs, given that what it needs is done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum When {
     /// All that it needs succeeded.
@@ -40,7 +41,7 @@ pub enum When {
 }
 
 /// One executable stage with nothing left to decide.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Stage {
     /// Unique in the pipeline; a DNS label.
@@ -91,7 +92,7 @@ fn is_zero(number: &u32) -> bool {
 }
 
 /// What GitHub Actions needs to know beyond the stages.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GithubTarget {
     /// Runner label.
@@ -101,7 +102,7 @@ pub struct GithubTarget {
 }
 
 /// What GitLab CI needs to know beyond the stages.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GitlabTarget {
     /// Runner tags.
@@ -109,8 +110,35 @@ pub struct GitlabTarget {
     pub tags: Vec<String>,
 }
 
+/// What Argo Workflows needs to know beyond the stages.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ArgoTarget {
+    /// The repository that each stage checks out, as git reads it.
+    pub repository: String,
+    /// Image of stages that name none: a pod always has one.
+    pub image: String,
+    /// Service account of the pods; empty is the namespace's default.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub service_account: String,
+}
+
+/// What Tekton needs to know beyond the stages.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TektonTarget {
+    /// The repository that a run checks out, as git reads it.
+    pub repository: String,
+    /// Image of stages that name none; it holds a shell and git.
+    pub image: String,
+    /// Whether something outside (a queue, a concurrency limit of the trigger) keeps stages of one
+    /// `exclusive` word apart. Tekton has no lock, so without it such stages are refused.
+    #[serde(default)]
+    pub serialized: bool,
+}
+
 /// Facts of the pipeline as a whole.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Pipeline {
     /// The branch whose commits are deployed.
@@ -121,10 +149,16 @@ pub struct Pipeline {
     pub github: GithubTarget,
     /// GitLab CI.
     pub gitlab: GitlabTarget,
+    /// Argo Workflows; none when the template does not serve it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub argo: Option<ArgoTarget>,
+    /// Tekton Pipelines; none when the template does not serve it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tekton: Option<TektonTarget>,
 }
 
 /// A merged stage template that waits for a need to bind it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StageTemplate {
     /// The template's name.
@@ -141,7 +175,7 @@ pub struct StageTemplate {
 }
 
 /// A service's pipeline, complete and without references.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApplicationDefinition {
     /// [`DEFINITION_FORMAT`].
@@ -199,7 +233,10 @@ impl ApplicationDefinition {
 pub fn resolve(templates: &TemplateSet, instance: &Instance) -> Result<ApplicationDefinition> {
     check_label("service", &instance.service)?;
     check_regions(&instance.regions)?;
-    let template = templates.resolve(&instance.template)?;
+    let mut template = templates.resolve(&instance.template)?;
+    if !instance.overrides.is_empty() {
+        template = template.overridden(&instance.service, &to_value(&instance.overrides))?;
+    }
     let given = [Given {
         origin: Origin::Instance,
         values: &instance.params,

@@ -89,6 +89,21 @@ pub enum Error {
         by: String,
     },
 
+    /// A path is changed below the template that closed it.
+    #[error("`{by}` changes `{path}`, which template `{sealed_in}` made {rule}")]
+    SealedPath {
+        path: String,
+        rule: &'static str,
+        sealed_in: String,
+        by: String,
+    },
+    /// A reference that could reach outside the set of templates.
+    #[error("`{file}`: `{found}` is a path; templates are named, never opened by path")]
+    Path { file: String, found: String },
+    /// A reference to another machine.
+    #[error("`{file}`: `{found}` is remote; nothing is fetched, vendor the template instead")]
+    Remote { file: String, found: String },
+
     // Parameters.
     /// The declaration of a parameter contradicts itself.
     #[error("template `{template}`: parameter `{parameter}`: {message}")]
@@ -225,6 +240,20 @@ pub enum Error {
         path: String,
         feature: String,
     },
+    /// A document that does not match a JSON Schema.
+    #[error("`{file}`: `{path}`: {message}")]
+    Schema {
+        file: String,
+        path: String,
+        message: String,
+    },
+    /// Live files that are not a pipeline of their target.
+    #[error("driver `{driver}`: `{file}` is not a pipeline: {message}")]
+    LiveParse {
+        driver: &'static str,
+        file: String,
+        message: String,
+    },
     /// No driver of that name.
     #[error("unknown driver `{driver}` (known: {}){}", Commas(.known), Hint(.nearest))]
     DriverUnknown {
@@ -311,6 +340,9 @@ impl Error {
             Self::TemplateDuplicate { .. } => "E-TEMPLATE-DUP",
             Self::Merge { .. } => "E-MERGE",
             Self::Sealed { .. } => "E-SEALED",
+            Self::SealedPath { .. } => "E-SEALED",
+            Self::Path { .. } => "E-PATH",
+            Self::Remote { .. } => "E-REMOTE",
             Self::ParamSpec { .. } => "E-PARAM-SPEC",
             Self::ParamMissing { .. } => "E-PARAM-MISSING",
             Self::ParamUnknown { .. } => "E-PARAM-UNKNOWN",
@@ -330,6 +362,8 @@ impl Error {
             Self::Name { .. } => "E-NAME",
             Self::NameTarget { .. } => "E-NAME-TARGET",
             Self::TargetUnsupported { .. } => "E-TARGET-UNSUPPORTED",
+            Self::Schema { .. } => "E-SCHEMA",
+            Self::LiveParse { .. } => "E-LIVE-PARSE",
             Self::DriverUnknown { .. } => "E-DRIVER-UNKNOWN",
             Self::NeedInvalid { .. } => "E-NEED-INVALID",
             Self::NeedUnserved { .. } => "E-NEED-UNSERVED",

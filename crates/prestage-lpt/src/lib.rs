@@ -5,7 +5,7 @@
 //! instance (service, params, regions) --+--> resolve --> ApplicationDefinition (canonical JSON, hash)
 //!                                                            |                     |
 //! PredictedNeed ------------------> generate_stage_definition +                     v
-//!                                            |                     drivers: GitLab CI, GitHub Actions
+//!                                            |                     drivers: gitlab, github, argo, tekton, json
 //!                                            v                                      |
 //!                                   PipelineRepository: put, propose, activate, retire, roll back
 //!                                            |
@@ -28,12 +28,16 @@ mod expression;
 #[cfg(test)]
 mod fixture;
 mod instance;
+mod live;
+mod mark;
 mod merge;
 mod message;
 mod name;
 mod parameter;
+mod policy;
 mod provenance;
 mod repository;
+mod schema;
 mod stage;
 mod store;
 mod template;
@@ -42,18 +46,23 @@ mod yaml;
 pub use assembly::{Activation, AssembledStage, Assembly, Staged};
 pub use canonical::Revision;
 pub use definition::{
-    ApplicationDefinition, DEFINITION_FORMAT, GithubTarget, GitlabTarget, Pipeline, Stage,
-    StageTemplate, When, resolve,
+    ApplicationDefinition, ArgoTarget, DEFINITION_FORMAT, GithubTarget, GitlabTarget, Pipeline,
+    Stage, StageTemplate, TektonTarget, When, resolve,
 };
-pub use driver::{DRIVERS, Driver, Github, Gitlab, OutputFile, driver};
+pub use driver::{Argo, DRIVERS, Driver, Github, Gitlab, Json, OutputFile, Tekton, driver};
 pub use error::{Error, Result};
-pub use instance::Instance;
+pub use instance::{Instance, Overrides};
+pub use live::{LivePipeline, LiveStage, LiveStaged, TargetFacts, Unmodelled};
 pub use message::{Action, LogEntry, ProvenanceSummary};
 pub use parameter::{Bindings, BoundParameter, Declarations, Origin, ParameterSpec, ParameterType};
+pub use policy::{PathPolicy, Rule as PolicyRule};
 pub use provenance::{NeedOrigin, Provenance, Quantile};
 pub use repository::{Commit, Outcome, PipelineRepository, RetireReason, RollbackTo, StagedStage};
+pub use schema::{SCHEMAS, SchemaKind, check_against, check_files};
 pub use stage::{
     NeedType, PredictedNeed, STAGE_FORMAT, StageDefinition, StageKey, generate_stage_definition,
 };
 pub use store::{Change, CommitId, CommitRecord, Content, Files, GitStore, MemoryStore, Store};
-pub use template::{ANCESTORS_MAX, BUILTIN, ResolvedTemplate, Template, TemplateSet};
+pub use template::{
+    ANCESTORS_MAX, BUILTIN, ResolvedTemplate, Template, TemplateDocument, TemplateSet,
+};

@@ -7,16 +7,20 @@
 //!
 //! Reference: <https://docs.gitlab.com/ci/yaml/>.
 
-use std::collections::BTreeMap;
+mod analysis;
+mod model;
 
-use serde::ser::SerializeMap;
-use serde::{Deserialize, Serialize, Serializer};
+use std::collections::BTreeMap;
 
 use crate::assembly::{Activation, AssembledStage, Assembly};
 use crate::definition::When;
 use crate::driver::{Driver, OutputFile, header};
 use crate::error::{Error, Result};
+use crate::live::{LivePipeline, TargetFacts};
+use crate::mark;
 use crate::yaml;
+
+pub use model::{Artifacts, Environment, GitlabFile, Job, Rule, Variable, Workflow};
 
 /// The variable that starts an inactive stage by its key.
 pub const ACTIVATE_VARIABLE: &str = "PRESTAGE_ACTIVATE";
@@ -59,20 +63,27 @@ impl Driver for Gitlab {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn emit(&self, assembly: &Assembly<'_>) -> Result<Vec<OutputFile>> {
-        let stages = assembly.stages()?;
+        let stages = assembly.listed()?;
         Error::collected(
             stages
                 .iter()
                 .filter_map(|stage| check(stage).err())
                 .collect(),
         )?;
+        let lanes = lanes(&assembly.stages()?);
+        let jobs = stages.iter().map(|stage| {
+            let job = job(assembly, lanes.of(stage), stage);
+            (stage.stage.name.clone(), job)
+        });
+        let jobs = jobs.collect();
         let file = GitlabFile {
-            stages: lanes(&stages),
+            stages: lanes.into_names(),
             workflow: Workflow {
+                name: Some(assembly.definition.service.clone()),
                 rules: vec![Rule {
                     condition: Some(format!(
                         "$CI_COMMIT_BRANCH == \"{}\"",
@@ -81,16 +92,25 @@ impl Driver for Gitlab {
                     when: None,
                 }],
             },
-            jobs: stages
-                .iter()
-                .map(|stage| (stage.stage.name.clone(), job(assembly, stage)))
-                .collect(),
+            jobs,
         };
         let text = format!("{}{}", header(assembly, &self.id()), yaml::write(&file));
         Ok(vec![OutputFile {
             path: ".gitlab-ci.yml".to_owned(),
             bytes: text.into_bytes(),
         }])
+    }
+
+    fn analyze(&self, files: &[OutputFile]) -> Result<LivePipeline> {
+        analysis::analyze(files)
+    }
+
+    fn facts(&self, assembly: &Assembly<'_>) -> TargetFacts {
+        TargetFacts::Gitlab(assembly.definition.pipeline.gitlab.clone())
+    }
+
+    fn schema(&self) -> schemars::Schema {
+        schemars::schema_for!(GitlabFile)
     }
 }
 
@@ -131,21 +151,61 @@ fn branch(name: &str) -> Result<&str> {
     })
 }
 
-fn lanes(stages: &[AssembledStage<'_>]) -> Vec<String> {
-    let mut lanes: Vec<String> = Vec::new();
-    for stage in stages {
-        if !lanes.iter().any(|lane| lane == stage.lane()) {
-            lanes.push(stage.lane().to_owned());
+/// The headings: groups and staged stages. GitLab wants the heading of what a job needs above its
+/// own, so where edges between groups run both ways each job gets a heading of its own.
+fn lanes(ordered: &[AssembledStage<'_>]) -> Lanes {
+    let mut names: Vec<String> = Vec::new();
+    for stage in ordered {
+        if !names.iter().any(|lane| lane == stage.lane()) {
+            names.push(stage.lane().to_owned());
         }
     }
-    lanes
+    let place = |name: &str| {
+        let stage = ordered.iter().find(|stage| stage.stage.name == name)?;
+        names.iter().position(|lane| lane == stage.lane())
+    };
+    let is_layered = ordered.iter().all(|stage| {
+        stage
+            .needs
+            .iter()
+            .all(|needed| place(needed) <= place(&stage.stage.name))
+    });
+    if is_layered {
+        return Lanes::Grouped(names);
+    }
+    Lanes::Single(
+        ordered
+            .iter()
+            .map(|stage| stage.stage.name.clone())
+            .collect(),
+    )
 }
 
-fn job(assembly: &Assembly<'_>, assembled: &AssembledStage<'_>) -> Job {
+enum Lanes {
+    Grouped(Vec<String>),
+    Single(Vec<String>),
+}
+
+impl Lanes {
+    fn of<'a>(&self, assembled: &'a AssembledStage<'_>) -> &'a str {
+        match self {
+            Self::Grouped(_) => assembled.lane(),
+            Self::Single(_) => &assembled.stage.name,
+        }
+    }
+
+    fn into_names(self) -> Vec<String> {
+        match self {
+            Self::Grouped(names) | Self::Single(names) => names,
+        }
+    }
+}
+
+fn job(assembly: &Assembly<'_>, lane: &str, assembled: &AssembledStage<'_>) -> Job {
     let stage = assembled.stage;
     let shards = stage.shards.filter(|shards| *shards > 1);
     Job {
-        stage: assembled.lane().to_owned(),
+        stage: lane.to_owned(),
         image: stage.image.clone(),
         tags: assembly.definition.pipeline.gitlab.tags.clone(),
         needs: assembled.needs.clone(),
@@ -156,7 +216,7 @@ fn job(assembly: &Assembly<'_>, assembled: &AssembledStage<'_>) -> Job {
         resource_group: stage.exclusive.clone(),
         environment: stage.environment.clone().map(|name| Environment { name }),
         variables: variables(assembled, shards),
-        script: stage.script.clone(),
+        script: vec![stage.script.join("\n")],
         artifacts: (!stage.artifacts.is_empty()).then(|| Artifacts {
             paths: stage.artifacts.clone(),
         }),
@@ -180,136 +240,18 @@ fn rule(assembled: &AssembledStage<'_>) -> Rule {
 }
 
 fn variables(assembled: &AssembledStage<'_>, shards: Option<u32>) -> BTreeMap<String, Variable> {
-    let mut variables: BTreeMap<String, Variable> = assembled
+    // GitLab sets its own index only for jobs that run in parallel.
+    let index = match shards {
+        Some(_) => "$CI_NODE_INDEX",
+        None => "1",
+    };
+    let own = assembled
         .stage
         .env
         .iter()
-        .map(|(name, value)| (name.clone(), Variable::literal(value)))
-        .collect();
-    if let Some(count) = assembled.stage.shards {
-        // GitLab sets its own index only for jobs that run in parallel.
-        let index = if shards.is_some() {
-            "$CI_NODE_INDEX"
-        } else {
-            "1"
-        };
-        variables.insert("SHARD_INDEX".to_owned(), Variable::Plain(index.to_owned()));
-        variables.insert("SHARD_COUNT".to_owned(), Variable::Plain(count.to_string()));
-    }
-    variables
-}
-
-/// The file.
-#[derive(Clone, Debug, PartialEq)]
-pub struct GitlabFile {
-    /// Headings in order.
-    pub stages: Vec<String>,
-    /// When there is a pipeline at all.
-    pub workflow: Workflow,
-    /// Jobs in order.
-    pub jobs: Vec<(String, Job)>,
-}
-
-/// Jobs stand beside the keywords, in their own order.
-impl Serialize for GitlabFile {
-    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.jobs.len() + 2))?;
-        map.serialize_entry("stages", &self.stages)?;
-        map.serialize_entry("workflow", &self.workflow)?;
-        for (name, job) in &self.jobs {
-            map.serialize_entry(name, job)?;
-        }
-        map.end()
-    }
-}
-
-/// `workflow`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Workflow {
-    /// The first rule that holds decides.
-    pub rules: Vec<Rule>,
-}
-
-/// One entry of `rules`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Rule {
-    /// Condition.
-    #[serde(rename = "if", default, skip_serializing_if = "Option::is_none")]
-    pub condition: Option<String>,
-    /// What follows.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub when: Option<String>,
-}
-
-/// One job.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Job {
-    pub stage: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image: Option<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tags: Vec<String>,
-    pub needs: Vec<String>,
-    pub rules: Vec<Rule>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub parallel: Option<u32>,
-    pub timeout: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retry: Option<u32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resource_group: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub environment: Option<Environment>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub variables: BTreeMap<String, Variable>,
-    pub script: Vec<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub artifacts: Option<Artifacts>,
-}
-
-/// `environment`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Environment {
-    /// Its name.
-    pub name: String,
-}
-
-/// `artifacts`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Artifacts {
-    /// Paths kept.
-    pub paths: Vec<String>,
-}
-
-/// A variable: GitLab has a short and a long form.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Variable {
-    /// `NAME: value`, in which `$OTHER` is expanded.
-    Plain(String),
-    /// The long form, which can say that nothing is expanded.
-    Raw {
-        /// The value.
-        value: String,
-        /// Whether `$OTHER` is expanded.
-        expand: bool,
-    },
-}
-
-impl Variable {
-    /// A value that reaches the script unchanged.
-    fn literal(value: &str) -> Self {
-        if value.contains('$') {
-            return Self::Raw {
-                value: value.to_owned(),
-                expand: false,
-            };
-        }
-        Self::Plain(value.to_owned())
-    }
+        .map(|(name, value)| (name.clone(), Variable::literal(value)));
+    let marks = mark::variables(assembled, index)
+        .into_iter()
+        .map(|(name, value)| (name, Variable::Plain(value)));
+    own.chain(marks).collect()
 }
