@@ -247,6 +247,15 @@ pub enum Error {
         path: String,
         message: String,
     },
+    /// An adopted pipeline would not do what it does now.
+    #[error(
+        "`{service}`: as an instance of `{template}` stage `{stage}` would differ from what is live"
+    )]
+    AdoptDiffers {
+        service: String,
+        template: String,
+        stage: String,
+    },
     /// Live files that are not a pipeline of their target.
     #[error("driver `{driver}`: `{file}` is not a pipeline: {message}")]
     LiveParse {
@@ -363,6 +372,7 @@ impl Error {
             Self::NameTarget { .. } => "E-NAME-TARGET",
             Self::TargetUnsupported { .. } => "E-TARGET-UNSUPPORTED",
             Self::Schema { .. } => "E-SCHEMA",
+            Self::AdoptDiffers { .. } => "E-ADOPT-DIFFERS",
             Self::LiveParse { .. } => "E-LIVE-PARSE",
             Self::DriverUnknown { .. } => "E-DRIVER-UNKNOWN",
             Self::NeedInvalid { .. } => "E-NEED-INVALID",

@@ -90,10 +90,15 @@ impl Expansion<'_> {
         }
         let name = format!("{}{}", self.prefix, named.regional_name(&spec.name));
         check_label("stage name", &name)?;
+        let wave = spec
+            .after_region
+            .as_deref()
+            .and_then(|last| self.wave_before(last, named));
         let needs = spec
             .needs
             .iter()
             .flat_map(|needed| self.expand_need(needed, named))
+            .chain(wave)
             .collect();
         let stage = Stage {
             name,
@@ -113,6 +118,16 @@ impl Expansion<'_> {
             retry: spec.retry,
         };
         check_fields(self.owner, &stage).map(|()| stage)
+    }
+
+    /// The stage of the region before that ends its wave; none in the first region.
+    fn wave_before(&self, last: &str, named: &Named<'_>) -> Option<String> {
+        let place = self
+            .regions
+            .iter()
+            .position(|known| Some(known) == named.region)?;
+        let before = self.regions.get(place.checked_sub(1)?)?;
+        Some(format!("{}{last}-{before}", self.prefix))
     }
 
     /// A regional stage waits for its own region, any other for all regions. Names that are not
@@ -141,6 +156,7 @@ struct StageSpec {
     _description: String,
     #[serde(default, rename = "each_region")]
     _each_region: bool,
+    after_region: Option<String>,
     #[serde(default)]
     needs: Vec<String>,
     #[serde(default)]

@@ -16,13 +16,17 @@
 //! arrives as an opaque [`Provenance`]. Everything up to the store is pure: no clock, no network,
 //! no environment variable; times come from the caller as unix seconds.
 
+mod adopt;
 mod assembly;
+#[cfg(test)]
+mod bad_input;
 mod canonical;
 mod dag;
 mod definition;
 mod driver;
 mod drivers;
 mod error;
+mod execution;
 mod expansion;
 mod expression;
 #[cfg(test)]
@@ -37,12 +41,15 @@ mod parameter;
 mod policy;
 mod provenance;
 mod repository;
+mod role;
+mod rules;
 mod schema;
 mod stage;
 mod store;
 mod template;
 mod yaml;
 
+pub use adopt::{Adoption, Match, adopt, rank};
 pub use assembly::{Activation, AssembledStage, Assembly, Staged};
 pub use canonical::Revision;
 pub use definition::{
@@ -51,6 +58,7 @@ pub use definition::{
 };
 pub use driver::{Argo, DRIVERS, Driver, Github, Gitlab, Json, OutputFile, Tekton, driver};
 pub use error::{Error, Result};
+pub use execution::{StageOutcome, execute};
 pub use instance::{Instance, Overrides};
 pub use live::{LivePipeline, LiveStage, LiveStaged, TargetFacts, Unmodelled};
 pub use message::{Action, LogEntry, ProvenanceSummary};
@@ -58,6 +66,7 @@ pub use parameter::{Bindings, BoundParameter, Declarations, Origin, ParameterSpe
 pub use policy::{PathPolicy, Rule as PolicyRule};
 pub use provenance::{NeedOrigin, Provenance, Quantile};
 pub use repository::{Commit, Outcome, PipelineRepository, RetireReason, RollbackTo, StagedStage};
+pub use rules::{Finding, RULES, Repair, Rule, Verdict, check_rules};
 pub use schema::{SCHEMAS, SchemaKind, check_against, check_files};
 pub use stage::{
     NeedType, PredictedNeed, STAGE_FORMAT, StageDefinition, StageKey, generate_stage_definition,

@@ -33,6 +33,11 @@ pub const BUILTIN: &[(&str, &str)] = &[
         include_str!("../templates/base-service.yaml"),
     ),
     ("service.yaml", include_str!("../templates/service.yaml")),
+    ("library.yaml", include_str!("../templates/library.yaml")),
+    (
+        "progressive.yaml",
+        include_str!("../templates/progressive.yaml"),
+    ),
     ("scaling.yaml", include_str!("../templates/scaling.yaml")),
     (
         "feature_release.yaml",
@@ -185,7 +190,7 @@ pub struct TemplateDocument {
     pub stages: Vec<StageDocument>,
     /// Of a service template: the stage template per need type.
     #[serde(default)]
-    pub stage_templates: BTreeMap<NeedType, String>,
+    pub stage_templates: BTreeMap<NeedType, Value>,
     /// Of a service template: branch and what single targets need.
     pub pipeline: Option<Value>,
     /// What children and instances may change.
@@ -237,6 +242,8 @@ pub struct StageDocument {
     pub description: Option<String>,
     /// Whether each region gets one.
     pub each_region: Option<bool>,
+    /// Of a regional stage: the stage of the region before that it also waits for.
+    pub after_region: Option<Value>,
     /// What it waits for.
     pub needs: Option<Value>,
     /// Of a stage template: which of the service's stages wait for it.
