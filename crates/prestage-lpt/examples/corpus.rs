@@ -61,7 +61,13 @@ fn instance(choices: &mut Choices, index: usize) -> Instance {
         ),
     ]);
     if choices.below(3) == 0 {
-        params.insert("image".to_owned(), json!("docker.io/library/debian:12.7"));
+        params.insert(
+            "image".to_owned(),
+            json!(format!(
+                "docker.io/library/debian@sha256:{}",
+                "5".repeat(64)
+            )),
+        );
     }
     let regions = 1 + choices.below(REGIONS.len());
     Instance {

@@ -231,13 +231,12 @@ fn parameters(
         }
         _ => {}
     }
-    if let Some(first) = stages.first().and_then(|stage| stage.image.as_ref()) {
-        if stages
+    if let Some(first) = stages.first().and_then(|stage| stage.image.as_ref())
+        && stages
             .iter()
             .all(|stage| stage.image.as_ref() == Some(first))
-        {
-            found.push(("image", json!(first)));
-        }
+    {
+        found.push(("image", json!(first)));
     }
     let shards = stages
         .iter()

@@ -263,6 +263,7 @@ fn template(target: &ArgoTarget, assembled: &AssembledStage<'_>) -> Template {
             mutexes: vec![Mutex { name }],
         }),
         script: Some(ScriptTemplate {
+            name: "main".to_owned(),
             image: stage.image.clone().unwrap_or_else(|| target.image.clone()),
             command: vec!["sh".to_owned()],
             working_dir: WORKSPACE.to_owned(),

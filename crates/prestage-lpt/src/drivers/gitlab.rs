@@ -26,6 +26,8 @@ pub use model::{Artifacts, Environment, GitlabFile, Job, Rule, Variable, Workflo
 pub const ACTIVATE_VARIABLE: &str = "PRESTAGE_ACTIVATE";
 
 const NAME: &str = "gitlab";
+/// Names the stage that a job is one part of.
+const ONE_OF: &str = "PRESTAGE_ONE_OF";
 /// GitLab's limit of `needs` per job.
 const NEEDS_MAX: usize = 50;
 /// Top-level keys of the format and words that it reads as something else.
@@ -71,15 +73,14 @@ impl Driver for Gitlab {
         Error::collected(
             stages
                 .iter()
-                .filter_map(|stage| check(stage).err())
+                .filter_map(|stage| check(&stages, stage).err())
                 .collect(),
         )?;
         let lanes = lanes(&assembly.stages()?);
-        let jobs = stages.iter().map(|stage| {
-            let job = job(assembly, lanes.of(stage), stage);
-            (stage.stage.name.clone(), job)
-        });
-        let jobs = jobs.collect();
+        let jobs = stages
+            .iter()
+            .flat_map(|stage| one_of(&stage.stage.name, job(assembly, lanes.of(stage), stage)))
+            .collect();
         let file = GitlabFile {
             stages: lanes.into_names(),
             workflow: Workflow {
@@ -114,7 +115,21 @@ impl Driver for Gitlab {
     }
 }
 
-fn check(assembled: &AssembledStage<'_>) -> Result<()> {
+fn check(stages: &[AssembledStage<'_>], assembled: &AssembledStage<'_>) -> Result<()> {
+    let is_several = |name: &String| {
+        stages.iter().any(|known| {
+            known.stage.name == *name
+                && known.stage.when == When::OnFailure
+                && known.needs.len() > 1
+        })
+    };
+    if let Some(needed) = assembled.needs.iter().find(|needed| is_several(needed)) {
+        return Err(Error::TargetUnsupported {
+            driver: NAME,
+            path: format!("/stages/[name={}]/needs", assembled.stage.name),
+            feature: format!("waiting for `{needed}`, which runs when one of several fails"),
+        });
+    }
     let name = &assembled.stage.name;
     if RESERVED.contains(&name.as_str()) {
         return Err(Error::NameTarget {
@@ -221,6 +236,32 @@ fn job(assembly: &Assembly<'_>, lane: &str, assembled: &AssembledStage<'_>) -> J
             paths: stage.artifacts.clone(),
         }),
     }
+}
+
+/// The jobs of a stage: one, but for a stage on failure one for each of its needs. GitLab skips a
+/// job as soon as one of its needs was skipped, and whatever fails first skips what comes after it,
+/// so a single job on failure would run only when the last of its needs fails.
+fn one_of(name: &str, job: Job) -> Vec<(String, Job)> {
+    if !is_split(&job) {
+        return vec![(name.to_owned(), job)];
+    }
+    let of_need = |need: &String| {
+        let mut part = job.clone();
+        part.needs = vec![need.clone()];
+        part.variables
+            .insert(ONE_OF.to_owned(), Variable::Plain(name.to_owned()));
+        (format!("{name}:{need}"), part)
+    };
+    job.needs.iter().map(of_need).collect()
+}
+
+fn is_split(job: &Job) -> bool {
+    let on_failure = Some("on_failure");
+    job.needs.len() > 1
+        && job
+            .rules
+            .iter()
+            .all(|rule| rule.when.as_deref() == on_failure)
 }
 
 fn rule(assembled: &AssembledStage<'_>) -> Rule {

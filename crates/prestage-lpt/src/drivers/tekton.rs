@@ -215,11 +215,7 @@ fn pipeline(
             annotations: pipeline_annotations,
         },
         spec: PipelineSpec {
-            params: vec![
-                Param::with_default("repository", &target.repository),
-                Param::with_default("revision", &assembly.definition.pipeline.branch),
-                Param::with_default(ACTIVATE, ""),
-            ],
+            params: parameters(assembly, target),
             workspaces: vec![Workspace {
                 name: SOURCE.to_owned(),
             }],
@@ -227,6 +223,22 @@ fn pipeline(
             finally: of(true).collect(),
         },
     }
+}
+
+/// A run's parameters; the one that starts an inactive stage only where there is one.
+fn parameters(assembly: &Assembly<'_>, target: &TektonTarget) -> Vec<Param> {
+    let has_inactive = assembly
+        .staged
+        .iter()
+        .any(|staged| staged.activation == Activation::Inactive);
+    let activate = has_inactive.then(|| Param::with_default(ACTIVATE, ""));
+    [
+        Param::with_default("repository", &target.repository),
+        Param::with_default("revision", &assembly.definition.pipeline.branch),
+    ]
+    .into_iter()
+    .chain(activate)
+    .collect()
 }
 
 fn bare_task(service: &str, name: &str) -> PipelineTask {

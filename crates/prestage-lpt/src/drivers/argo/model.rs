@@ -197,6 +197,8 @@ pub struct Suspend {}
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct ScriptTemplate {
+    /// The container's name.
+    pub name: String,
     /// Container image.
     pub image: String,
     /// The interpreter.

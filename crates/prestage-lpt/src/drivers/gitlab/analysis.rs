@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::{ACTIVATE_VARIABLE, NAME, RESERVED};
+use super::{ACTIVATE_VARIABLE, NAME, ONE_OF, RESERVED};
 use crate::definition::{GitlabTarget, Stage, When};
 use crate::driver::{OutputFile, only_file};
 use crate::drivers::fields::{Fields, note, scalar_text};
@@ -65,7 +65,7 @@ pub(super) fn analyze(files: &[OutputFile]) -> Result<LivePipeline> {
     let mut found: Vec<Found> = Vec::new();
     for (name, job) in jobs {
         let whole = with_defaults(&defaults, &variables, job);
-        found.push(job_of(name, whole, &mut notes));
+        add(&mut found, job_of(name, whole, &mut notes));
     }
     let implied = implied_needs(&found, &lanes);
     let target = GitlabTarget {
@@ -256,11 +256,32 @@ struct Found {
     tags: Vec<String>,
     branch: Option<String>,
     has_needs: bool,
+    /// The stage of which the job is one part.
+    one_of: Option<String>,
+}
+
+/// Puts a job behind the others, or into the stage that it is a part of.
+fn add(found: &mut Vec<Found>, mut job: Found) {
+    let Some(name) = job.one_of.take() else {
+        found.push(job);
+        return;
+    };
+    match found
+        .iter_mut()
+        .find(|known| known.found.stage.name == name)
+    {
+        Some(whole) => whole.found.stage.needs.append(&mut job.found.stage.needs),
+        None => {
+            job.found.stage.name = name;
+            found.push(job);
+        }
+    }
 }
 
 fn job_of(name: String, job: Map<String, Value>, notes: &mut Vec<Unmodelled>) -> Found {
     let mut fields = Fields::of(format!("/{name}"), Value::Object(job), notes);
     let mut env = variables(&mut fields);
+    let one_of = env.remove(ONE_OF);
     let marks = mark::take(&mut env);
     let rule = rule(&mut fields);
     let needs = needs(&mut fields);
@@ -298,6 +319,7 @@ fn job_of(name: String, job: Map<String, Value>, notes: &mut Vec<Unmodelled>) ->
         tags,
         branch: rule.branch,
         has_needs: needs.is_some(),
+        one_of,
     }
 }
 
