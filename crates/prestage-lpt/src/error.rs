@@ -89,6 +89,21 @@ pub enum Error {
         by: String,
     },
 
+    /// A path is changed below the template that closed it.
+    #[error("`{by}` changes `{path}`, which template `{sealed_in}` made {rule}")]
+    SealedPath {
+        path: String,
+        rule: &'static str,
+        sealed_in: String,
+        by: String,
+    },
+    /// A reference that could reach outside the set of templates.
+    #[error("`{file}`: `{found}` is a path; templates are named, never opened by path")]
+    Path { file: String, found: String },
+    /// A reference to another machine.
+    #[error("`{file}`: `{found}` is remote; nothing is fetched, vendor the template instead")]
+    Remote { file: String, found: String },
+
     // Parameters.
     /// The declaration of a parameter contradicts itself.
     #[error("template `{template}`: parameter `{parameter}`: {message}")]
@@ -225,6 +240,29 @@ pub enum Error {
         path: String,
         feature: String,
     },
+    /// A document that does not match a JSON Schema.
+    #[error("`{file}`: `{path}`: {message}")]
+    Schema {
+        file: String,
+        path: String,
+        message: String,
+    },
+    /// An adopted pipeline would not do what it does now.
+    #[error(
+        "`{service}`: as an instance of `{template}` stage `{stage}` would differ from what is live"
+    )]
+    AdoptDiffers {
+        service: String,
+        template: String,
+        stage: String,
+    },
+    /// Live files that are not a pipeline of their target.
+    #[error("driver `{driver}`: `{file}` is not a pipeline: {message}")]
+    LiveParse {
+        driver: &'static str,
+        file: String,
+        message: String,
+    },
     /// No driver of that name.
     #[error("unknown driver `{driver}` (known: {}){}", Commas(.known), Hint(.nearest))]
     DriverUnknown {
@@ -290,17 +328,6 @@ pub enum Error {
          restore the file first"
     )]
     LiveDrift { service: String, path: String },
-    /// A live file cannot be read as what it should be; it is left alone.
-    #[error("`{path}` of service `{service}` cannot be read back: {message}")]
-    LiveParse {
-        service: String,
-        path: String,
-        message: String,
-    },
-    /// An edit cannot be carried into a template without guessing.
-    #[error("`{path}` cannot be promoted: {message}")]
-    PromoteAmbiguous { path: String, message: String },
-
     // The pipelines repository, faults of the outside world.
     /// The path holds something that is not a git repository.
     #[error("`{path}` is not a git repository and not an empty directory")]
@@ -345,6 +372,9 @@ impl Error {
             Self::TemplateDuplicate { .. } => "E-TEMPLATE-DUP",
             Self::Merge { .. } => "E-MERGE",
             Self::Sealed { .. } => "E-SEALED",
+            Self::SealedPath { .. } => "E-SEALED",
+            Self::Path { .. } => "E-PATH",
+            Self::Remote { .. } => "E-REMOTE",
             Self::ParamSpec { .. } => "E-PARAM-SPEC",
             Self::ParamMissing { .. } => "E-PARAM-MISSING",
             Self::ParamUnknown { .. } => "E-PARAM-UNKNOWN",
@@ -364,6 +394,9 @@ impl Error {
             Self::Name { .. } => "E-NAME",
             Self::NameTarget { .. } => "E-NAME-TARGET",
             Self::TargetUnsupported { .. } => "E-TARGET-UNSUPPORTED",
+            Self::Schema { .. } => "E-SCHEMA",
+            Self::AdoptDiffers { .. } => "E-ADOPT-DIFFERS",
+            Self::LiveParse { .. } => "E-LIVE-PARSE",
             Self::DriverUnknown { .. } => "E-DRIVER-UNKNOWN",
             Self::NeedInvalid { .. } => "E-NEED-INVALID",
             Self::NeedUnserved { .. } => "E-NEED-UNSERVED",
@@ -376,8 +409,6 @@ impl Error {
             Self::CoolDown { .. } => "E-COOL-DOWN",
             Self::RunUnknown { .. } => "E-RUN-UNKNOWN",
             Self::LiveDrift { .. } => "E-LIVE-DRIFT",
-            Self::LiveParse { .. } => "E-LIVE-PARSE",
-            Self::PromoteAmbiguous { .. } => "E-PROMOTE-AMBIGUOUS",
             Self::StoreNotRepository { .. } => "E-STORE-NOT-REPOSITORY",
             Self::StoreNotBare { .. } => "E-STORE-NOT-BARE",
             Self::StoreIo { .. } => "E-STORE-IO",

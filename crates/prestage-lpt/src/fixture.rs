@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use crate::definition::{ApplicationDefinition, resolve};
-use crate::instance::Instance;
+use crate::instance::{Instance, Overrides};
 use crate::provenance::{NeedOrigin, Provenance, Quantile};
 use crate::repository::PipelineRepository;
 use crate::stage::{NeedType, PredictedNeed, StageDefinition, generate_stage_definition};
@@ -18,11 +18,21 @@ pub(crate) fn instance() -> Instance {
         template: "service".to_owned(),
         params: BTreeMap::from([("test_shards".to_owned(), json!(3))]),
         regions: vec!["eu-west-1".to_owned(), "us-east-1".to_owned()],
+        overrides: Overrides::default(),
     }
 }
 
 pub(crate) fn definition() -> ApplicationDefinition {
     resolve(&TemplateSet::builtin(), &instance()).unwrap()
+}
+
+/// The definition for which every driver can emit.
+pub(crate) fn serialized() -> ApplicationDefinition {
+    let mut instance = instance();
+    instance
+        .params
+        .insert("tekton_serialized".to_owned(), json!(true));
+    resolve(&TemplateSet::builtin(), &instance).unwrap()
 }
 
 pub(crate) fn need(need: NeedType) -> PredictedNeed {

@@ -110,5 +110,6 @@ pub fn instance_of(definition: &ApplicationDefinition) -> Instance {
             .map(|(name, bound)| (name.clone(), bound.value.clone()))
             .collect(),
         regions: definition.regions.clone(),
+        overrides: definition.overrides.clone(),
     }
 }
