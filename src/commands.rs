@@ -1,5 +1,6 @@
 //! The command line: what each subcommand takes, and the table of contents of what
 //! it does.
+mod agreement;
 mod calibrate;
 mod demo;
 mod eval;

@@ -5,6 +5,7 @@
 //! arms, replay of recorded histories, training runs, reports, and the repository
 //! of pipelines behind the controller's host port. What it must never know: the
 //! inner workings of the algorithms.
+pub mod agreement;
 pub mod calibrate;
 pub mod commands;
 pub mod compare;

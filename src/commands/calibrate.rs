@@ -1,12 +1,13 @@
 //! `prestage calibrate`: fits a scenario to a recorded history and prints how far
 //! it can be believed.
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use prestage_telemetry::History;
+use prestage_world::Scenario;
 
-use super::{OutputArgs, RunArgs, print_table};
+use super::{OutputArgs, RunArgs, agreement, print_table};
 use crate::calibrate::{Calibration, CalibrationOptions, StreamFit, calibrate};
 use crate::output::{Cell, Table};
 use crate::{report, run_folder, scenarios};
@@ -14,8 +15,9 @@ use crate::{report, run_folder, scenarios};
 /// Arguments of `calibrate`.
 #[derive(Debug, Args)]
 pub struct CalibrateArgs {
-    /// Directory of a recorded history (docs/formats.md).
-    history: PathBuf,
+    /// Directory of a recorded history (docs/formats.md); several with `--agreement`.
+    #[arg(required = true, value_name = "HISTORY")]
+    histories: Vec<PathBuf>,
     /// Scenario that supplies what a history does not record (people, stages, prices).
     #[arg(long, default_value = "replay")]
     scenario: String,
@@ -31,6 +33,10 @@ pub struct CalibrateArgs {
     /// Write the table and the quantile figures as one self-contained HTML page.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    /// Compare, instead of streams, how fixed policies rank on the part that is not fitted
+    /// and in the fitted scenario; what they cost goes to this CSV file.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["out", "report"])]
+    agreement: Option<PathBuf>,
     #[command(flatten)]
     run: RunArgs,
     #[command(flatten)]
@@ -44,18 +50,38 @@ fn share(text: &str) -> Result<f64, String> {
     }
 }
 
+impl CalibrateArgs {
+    fn options(&self) -> CalibrationOptions {
+        CalibrationOptions {
+            fit_share: self.fit_share,
+            seeds: self.seeds,
+            seed: self.run.seed,
+        }
+    }
+}
+
 pub(super) fn run(args: &CalibrateArgs) -> Result<()> {
     let base = scenarios::load(&args.scenario, &args.run.set)?;
-    let history = History::read(&args.history)
-        .with_context(|| format!("cannot read history `{}`", args.history.display()))?;
-    let options = CalibrationOptions {
-        fit_share: args.fit_share,
-        seeds: args.seeds,
-        seed: args.run.seed,
-    };
-    let calibration = args
-        .run
-        .on_threads(|| calibrate(&history, &base, options))?;
+    match (&args.agreement, args.histories.as_slice()) {
+        (Some(costs), histories) => {
+            let ranked = args
+                .run
+                .on_threads(|| agreement::rank(histories, &base, args.options()))?;
+            agreement::write(&ranked, costs, args.output)
+        }
+        (None, [history]) => test_streams(args, &base, history),
+        (None, histories) => bail!(
+            "{} histories were given (allowed without `--agreement`: 1)\n\n\
+             hint: call `prestage calibrate` once for each",
+            histories.len()
+        ),
+    }
+}
+
+fn test_streams(args: &CalibrateArgs, base: &Scenario, history: &Path) -> Result<()> {
+    let history = read(history)?;
+    let options = args.options();
+    let calibration = args.run.on_threads(|| calibrate(&history, base, options))?;
     for note in &calibration.notes {
         eprintln!("note: {note}");
     }
@@ -69,6 +95,10 @@ pub(super) fn run(args: &CalibrateArgs) -> Result<()> {
         eprintln!("report: {}", file.display());
     }
     print_table(&table(&calibration), args.output)
+}
+
+pub(super) fn read(history: &Path) -> Result<History> {
+    History::read(history).with_context(|| format!("cannot read history `{}`", history.display()))
 }
 
 /// One line a stream; empty where it could not be scored.
