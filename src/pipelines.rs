@@ -96,6 +96,7 @@ impl Pipelines {
                     template: TEMPLATE.to_owned(),
                     params: Default::default(),
                     regions: REGIONS.map(str::to_owned).to_vec(),
+                    overrides: Default::default(),
                 };
                 repository.put_service(&resolve(&templates, &instance)?, now.seconds())?;
             }

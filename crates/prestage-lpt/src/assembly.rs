@@ -3,6 +3,7 @@
 //! Here an active staged stage gates the service's stages; an inactive one touches nothing, so
 //! that withdrawing it changes nothing either. Knows no target.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::canonical::Revision;
@@ -12,7 +13,7 @@ use crate::error::Result;
 use crate::stage::StageDefinition;
 
 /// Whether a staged stage takes part in every run or waits to be confirmed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Activation {
     /// Committed, but runs only when a person names its key.
@@ -73,6 +74,28 @@ impl<'a> Assembly<'a> {
     /// All stages in an order that respects their needs. Fails when staged stages wait for each
     /// other or for something that the service no longer has.
     pub fn stages(&self) -> Result<Vec<AssembledStage<'a>>> {
+        let listed = self.assembled();
+        let order = self.order(&listed)?;
+        Ok(order
+            .into_iter()
+            .map(|index| listed[index].clone())
+            .collect())
+    }
+
+    /// All stages in the order of the definition, then of the staged stages. Files list them so,
+    /// because an edge that comes from a gate may not reorder a service's own stages. Fails as
+    /// [`Assembly::stages`] does.
+    pub fn listed(&self) -> Result<Vec<AssembledStage<'a>>> {
+        let listed = self.assembled();
+        self.order(&listed).map(|_| listed)
+    }
+
+    fn order(&self, assembled: &[AssembledStage<'_>]) -> Result<Vec<usize>> {
+        let nodes: Vec<dag::Node<'_>> = assembled.iter().map(AssembledStage::node).collect();
+        dag::check(&self.definition.service, &nodes)
+    }
+
+    fn assembled(&self) -> Vec<AssembledStage<'a>> {
         let parts: Vec<(&'a [Stage], Activation)> = self
             .staged
             .iter()
@@ -89,12 +112,7 @@ impl<'a> Assembly<'a> {
         {
             stage.staged = Some(owner);
         }
-        let nodes: Vec<dag::Node<'_>> = assembled.iter().map(AssembledStage::node).collect();
-        let order = dag::check(&self.definition.service, &nodes)?;
-        Ok(order
-            .into_iter()
-            .map(|index| assembled[index].clone())
-            .collect())
+        assembled
     }
 }
 

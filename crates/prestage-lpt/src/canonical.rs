@@ -6,11 +6,12 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// A content hash: 64 lower-case hexadecimal digits of BLAKE3.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Revision(String);
 
@@ -22,6 +23,11 @@ impl Revision {
         hasher.update(&[0]);
         hasher.update(compact(value).as_bytes());
         Self(hasher.finalize().to_hex().to_string())
+    }
+
+    /// Stands for content that could not be read.
+    pub(crate) fn none() -> Self {
+        Self("0".repeat(64))
     }
 
     /// All 64 digits.

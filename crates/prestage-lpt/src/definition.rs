@@ -5,7 +5,9 @@
 //! it, because a need binds them later and must find everything it wants in the definition alone.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -14,9 +16,10 @@ use crate::dag;
 use crate::error::{Error, Result};
 use crate::expansion::Expansion;
 use crate::expression::{Scope, render};
-use crate::instance::{Given, Instance, bind};
+use crate::instance::{Given, Instance, Overrides, bind};
 use crate::name::check_label;
 use crate::parameter::{Bindings, Declarations, Origin};
+use crate::resolver::Resolver;
 use crate::stage::NeedType;
 use crate::template::{ResolvedTemplate, TemplateSet};
 use crate::yaml;
@@ -27,7 +30,7 @@ pub const DEFINITION_FORMAT: u32 = 1;
 const REVISION_DOMAIN: &str = "prestage/appdef/1";
 
 /// When a stage runs, given that what it needs is done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum When {
     /// All that it needs succeeded.
@@ -40,7 +43,7 @@ pub enum When {
 }
 
 /// One executable stage with nothing left to decide.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Stage {
     /// Unique in the pipeline; a DNS label.
@@ -91,7 +94,7 @@ fn is_zero(number: &u32) -> bool {
 }
 
 /// What GitHub Actions needs to know beyond the stages.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GithubTarget {
     /// Runner label.
@@ -101,7 +104,7 @@ pub struct GithubTarget {
 }
 
 /// What GitLab CI needs to know beyond the stages.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GitlabTarget {
     /// Runner tags.
@@ -109,8 +112,35 @@ pub struct GitlabTarget {
     pub tags: Vec<String>,
 }
 
+/// What Argo Workflows needs to know beyond the stages.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ArgoTarget {
+    /// The repository that each stage checks out, as git reads it.
+    pub repository: String,
+    /// Image of stages that name none: a pod always has one.
+    pub image: String,
+    /// Service account of the pods; empty is the namespace's default.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub service_account: String,
+}
+
+/// What Tekton needs to know beyond the stages.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TektonTarget {
+    /// The repository that a run checks out, as git reads it.
+    pub repository: String,
+    /// Image of stages that name none; it holds a shell and git.
+    pub image: String,
+    /// Whether something outside (a queue, a concurrency limit of the trigger) keeps stages of one
+    /// `exclusive` word apart. Tekton has no lock, so without it such stages are refused.
+    #[serde(default)]
+    pub serialized: bool,
+}
+
 /// Facts of the pipeline as a whole.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Pipeline {
     /// The branch whose commits are deployed.
@@ -121,10 +151,16 @@ pub struct Pipeline {
     pub github: GithubTarget,
     /// GitLab CI.
     pub gitlab: GitlabTarget,
+    /// Argo Workflows; none when the template does not serve it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub argo: Option<ArgoTarget>,
+    /// Tekton Pipelines; none when the template does not serve it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tekton: Option<TektonTarget>,
 }
 
 /// A merged stage template that waits for a need to bind it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StageTemplate {
     /// The template's name.
@@ -141,7 +177,7 @@ pub struct StageTemplate {
 }
 
 /// A service's pipeline, complete and without references.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApplicationDefinition {
     /// [`DEFINITION_FORMAT`].
@@ -154,6 +190,9 @@ pub struct ApplicationDefinition {
     pub template_revision: Revision,
     /// Where the service runs, in deployment order.
     pub regions: Vec<String>,
+    /// What the instance changed of its template, so that it can be resolved again.
+    #[serde(default, skip_serializing_if = "Overrides::is_empty")]
+    pub overrides: Overrides,
     /// Bound parameters with the origin of each.
     pub parameters: Bindings,
     /// Facts of the pipeline as a whole.
@@ -197,9 +236,20 @@ impl ApplicationDefinition {
 
 /// Resolves an instance against a set of templates.
 pub fn resolve(templates: &TemplateSet, instance: &Instance) -> Result<ApplicationDefinition> {
+    resolve_with(&mut Resolver::new(templates), instance)
+}
+
+pub(crate) fn resolve_with(
+    templates: &mut Resolver<'_>,
+    instance: &Instance,
+) -> Result<ApplicationDefinition> {
     check_label("service", &instance.service)?;
     check_regions(&instance.regions)?;
-    let template = templates.resolve(&instance.template)?;
+    let mut template = templates.template(&instance.template)?;
+    if !instance.overrides.is_empty() {
+        let overrides = to_value(&instance.overrides);
+        template = Arc::new(template.overridden(&instance.service, &overrides)?);
+    }
     let given = [Given {
         origin: Origin::Instance,
         values: &instance.params,
@@ -225,6 +275,7 @@ pub fn resolve(templates: &TemplateSet, instance: &Instance) -> Result<Applicati
         template: template.name().to_owned(),
         template_revision: template.revision().clone(),
         regions: instance.regions.clone(),
+        overrides: instance.overrides.clone(),
         stage_templates: stage_templates(templates, &template, &parameters)?,
         parameters,
         pipeline,
@@ -269,7 +320,7 @@ fn render_pipeline(template: &ResolvedTemplate, scope: &Scope) -> Result<Pipelin
 }
 
 fn stage_templates(
-    templates: &TemplateSet,
+    templates: &mut Resolver<'_>,
     service_template: &ResolvedTemplate,
     parameters: &Bindings,
 ) -> Result<BTreeMap<NeedType, StageTemplate>> {
@@ -287,12 +338,12 @@ fn stage_templates(
 }
 
 fn stage_template(
-    templates: &TemplateSet,
+    templates: &mut Resolver<'_>,
     need: NeedType,
     name: &str,
     parameters: &Bindings,
 ) -> Result<StageTemplate> {
-    let template = templates.resolve(name)?;
+    let template = templates.template(name)?;
     if template.need() != Some(need) {
         return Err(Error::Shape {
             file: name.to_owned(),

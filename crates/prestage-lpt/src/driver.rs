@@ -6,12 +6,16 @@
 
 use crate::assembly::Assembly;
 use crate::error::{Error, Result, nearest};
+use crate::live::{LivePipeline, TargetFacts};
 
+pub use crate::drivers::argo::Argo;
 pub use crate::drivers::github::Github;
 pub use crate::drivers::gitlab::Gitlab;
+pub use crate::drivers::json::Json;
+pub use crate::drivers::tekton::Tekton;
 
 /// All targets, in the order of `--help` and of reports.
-pub static DRIVERS: &[&dyn Driver] = &[&Gitlab, &Github];
+pub static DRIVERS: &[&dyn Driver] = &[&Gitlab, &Github, &Argo, &Tekton, &Json];
 
 /// One file of a target, relative to the root of the service's repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +26,7 @@ pub struct OutputFile {
     pub bytes: Vec<u8>,
 }
 
-/// A synthesis driver.
+/// A target: synthesis and its inverse, analysis.
 pub trait Driver: Send + Sync {
     /// Name on the command line.
     fn name(&self) -> &'static str;
@@ -35,6 +39,17 @@ pub trait Driver: Send + Sync {
 
     /// The target's files for `assembly`.
     fn emit(&self, assembly: &Assembly<'_>) -> Result<Vec<OutputFile>>;
+
+    /// The inverse of [`Driver::emit`]: the pipeline that `files` describe. Also reads files that a
+    /// person wrote; what the stage model cannot say is listed, never dropped. Refuses with
+    /// `E-LIVE-PARSE` what is no file of the target.
+    fn analyze(&self, files: &[OutputFile]) -> Result<LivePipeline>;
+
+    /// What `files` of `assembly` say about the target beyond the stages.
+    fn facts(&self, assembly: &Assembly<'_>) -> TargetFacts;
+
+    /// JSON Schema of one emitted file, derived from the typed model that writes it.
+    fn schema(&self) -> schemars::Schema;
 
     /// `name/version`, as provenance records it.
     fn id(&self) -> String {
@@ -54,6 +69,30 @@ pub fn driver(name: &str) -> Result<&'static dyn Driver> {
             known: names().map(str::to_owned).collect(),
             nearest: nearest(name, names()),
         })
+}
+
+/// Path and text of a target's only file.
+pub(crate) fn only_file<'a>(
+    driver: &'static str,
+    files: &'a [OutputFile],
+) -> Result<(&'a str, &'a str)> {
+    match files {
+        [file] => Ok((&file.path, text_of(driver, file)?)),
+        _ => Err(Error::LiveParse {
+            driver,
+            file: String::new(),
+            message: format!("{} files, expected one", files.len()),
+        }),
+    }
+}
+
+/// The text of a file that should be text.
+pub(crate) fn text_of<'a>(driver: &'static str, file: &'a OutputFile) -> Result<&'a str> {
+    std::str::from_utf8(&file.bytes).map_err(|error| Error::LiveParse {
+        driver,
+        file: file.path.clone(),
+        message: error.to_string(),
+    })
 }
 
 /// The comment that heads every emitted file.

@@ -89,6 +89,21 @@ pub enum Error {
         by: String,
     },
 
+    /// A path is changed below the template that closed it.
+    #[error("`{by}` changes `{path}`, which template `{sealed_in}` made {rule}")]
+    SealedPath {
+        path: String,
+        rule: &'static str,
+        sealed_in: String,
+        by: String,
+    },
+    /// A reference that could reach outside the set of templates.
+    #[error("`{file}`: `{found}` is a path; templates are named, never opened by path")]
+    Path { file: String, found: String },
+    /// A reference to another machine.
+    #[error("`{file}`: `{found}` is remote; nothing is fetched, vendor the template instead")]
+    Remote { file: String, found: String },
+
     // Parameters.
     /// The declaration of a parameter contradicts itself.
     #[error("template `{template}`: parameter `{parameter}`: {message}")]
@@ -225,6 +240,29 @@ pub enum Error {
         path: String,
         feature: String,
     },
+    /// A document that does not match a JSON Schema.
+    #[error("`{file}`: `{path}`: {message}")]
+    Schema {
+        file: String,
+        path: String,
+        message: String,
+    },
+    /// An adopted pipeline would not do what it does now.
+    #[error(
+        "`{service}`: as an instance of `{template}` stage `{stage}` would differ from what is live"
+    )]
+    AdoptDiffers {
+        service: String,
+        template: String,
+        stage: String,
+    },
+    /// Live files that are not a pipeline of their target.
+    #[error("driver `{driver}`: `{file}` is not a pipeline: {message}")]
+    LiveParse {
+        driver: &'static str,
+        file: String,
+        message: String,
+    },
     /// No driver of that name.
     #[error("unknown driver `{driver}` (known: {}){}", Commas(.known), Hint(.nearest))]
     DriverUnknown {
@@ -267,6 +305,29 @@ pub enum Error {
     #[error("service `{service}` has no state at {at_commit} to roll back to")]
     RollbackNothing { service: String, at_commit: String },
 
+    // Live update and integration.
+    /// The service has no pending conflict.
+    #[error("service `{service}` has no pending conflict; `lpt update` records them")]
+    ConflictNone { service: String },
+    /// No pending conflict has this path.
+    #[error("service `{service}` has no pending conflict at `{path}`{}", Hint(.nearest))]
+    ConflictUnknown {
+        service: String,
+        path: String,
+        nearest: Option<String>,
+    },
+    /// A rollback removed the stage a short while ago.
+    #[error("stage `{key}` was rolled back and may not come back before unix second {until}")]
+    CoolDown { key: String, until: i64 },
+    /// No run in flight has this name.
+    #[error("service `{service}` has no run `{run}` in flight")]
+    RunUnknown { service: String, run: String },
+    /// An emitted file was edited by hand, and no edit may be overwritten.
+    #[error(
+        "`{path}` of service `{service}` was edited by hand; take the edit into the definition or \
+         restore the file first"
+    )]
+    LiveDrift { service: String, path: String },
     // The pipelines repository, faults of the outside world.
     /// The path holds something that is not a git repository.
     #[error("`{path}` is not a git repository and not an empty directory")]
@@ -311,6 +372,9 @@ impl Error {
             Self::TemplateDuplicate { .. } => "E-TEMPLATE-DUP",
             Self::Merge { .. } => "E-MERGE",
             Self::Sealed { .. } => "E-SEALED",
+            Self::SealedPath { .. } => "E-SEALED",
+            Self::Path { .. } => "E-PATH",
+            Self::Remote { .. } => "E-REMOTE",
             Self::ParamSpec { .. } => "E-PARAM-SPEC",
             Self::ParamMissing { .. } => "E-PARAM-MISSING",
             Self::ParamUnknown { .. } => "E-PARAM-UNKNOWN",
@@ -330,6 +394,9 @@ impl Error {
             Self::Name { .. } => "E-NAME",
             Self::NameTarget { .. } => "E-NAME-TARGET",
             Self::TargetUnsupported { .. } => "E-TARGET-UNSUPPORTED",
+            Self::Schema { .. } => "E-SCHEMA",
+            Self::AdoptDiffers { .. } => "E-ADOPT-DIFFERS",
+            Self::LiveParse { .. } => "E-LIVE-PARSE",
             Self::DriverUnknown { .. } => "E-DRIVER-UNKNOWN",
             Self::NeedInvalid { .. } => "E-NEED-INVALID",
             Self::NeedUnserved { .. } => "E-NEED-UNSERVED",
@@ -337,6 +404,11 @@ impl Error {
             Self::StageUnknown { .. } => "E-STAGE-UNKNOWN",
             Self::CommitUnknown { .. } => "E-COMMIT-UNKNOWN",
             Self::RollbackNothing { .. } => "E-ROLLBACK-NOTHING",
+            Self::ConflictNone { .. } => "E-CONFLICT-NONE",
+            Self::ConflictUnknown { .. } => "E-CONFLICT-UNKNOWN",
+            Self::CoolDown { .. } => "E-COOL-DOWN",
+            Self::RunUnknown { .. } => "E-RUN-UNKNOWN",
+            Self::LiveDrift { .. } => "E-LIVE-DRIFT",
             Self::StoreNotRepository { .. } => "E-STORE-NOT-REPOSITORY",
             Self::StoreNotBare { .. } => "E-STORE-NOT-BARE",
             Self::StoreIo { .. } => "E-STORE-IO",

@@ -90,10 +90,15 @@ impl Expansion<'_> {
         }
         let name = format!("{}{}", self.prefix, named.regional_name(&spec.name));
         check_label("stage name", &name)?;
+        let wave = spec
+            .after_region
+            .as_deref()
+            .and_then(|last| self.wave_before(last, named));
         let needs = spec
             .needs
             .iter()
             .flat_map(|needed| self.expand_need(needed, named))
+            .chain(wave)
             .collect();
         let stage = Stage {
             name,
@@ -103,8 +108,8 @@ impl Expansion<'_> {
             gates: spec.gates,
             when: spec.when,
             image: spec.image.filter(|image| !image.is_empty()),
-            env: env(self.owner, group, spec.env)?,
-            script: spec.script,
+            env: env(self.owner, group, spec.env, spec.env_from)?,
+            script: lines(&spec.script),
             shards: spec.shards,
             timeout_minutes: spec.timeout_minutes.unwrap_or(TIMEOUT_MINUTES_DEFAULT),
             environment: spec.environment,
@@ -113,6 +118,16 @@ impl Expansion<'_> {
             retry: spec.retry,
         };
         check_fields(self.owner, &stage).map(|()| stage)
+    }
+
+    /// The stage of the region before that ends its wave; none in the first region.
+    fn wave_before(&self, last: &str, named: &Named<'_>) -> Option<String> {
+        let place = self
+            .regions
+            .iter()
+            .position(|known| Some(known) == named.region)?;
+        let before = self.regions.get(place.checked_sub(1)?)?;
+        Some(format!("{}{last}-{before}", self.prefix))
     }
 
     /// A regional stage waits for its own region, any other for all regions. Names that are not
@@ -141,6 +156,7 @@ struct StageSpec {
     _description: String,
     #[serde(default, rename = "each_region")]
     _each_region: bool,
+    after_region: Option<String>,
     #[serde(default)]
     needs: Vec<String>,
     #[serde(default)]
@@ -151,6 +167,8 @@ struct StageSpec {
     script: Vec<String>,
     #[serde(default)]
     env: Vec<EnvSpec>,
+    #[serde(default)]
+    env_from: BTreeMap<String, String>,
     shards: Option<u32>,
     timeout_minutes: Option<u32>,
     environment: Option<String>,
@@ -192,7 +210,22 @@ fn group_of(template: &Value) -> Option<&str> {
     template.get("name").and_then(Value::as_str)
 }
 
-fn env(owner: &str, stage: &str, variables: Vec<EnvSpec>) -> Result<BTreeMap<String, String>> {
+/// An item of several lines is as many items: targets keep lines, not the borders of items.
+pub(crate) fn lines(script: &[String]) -> Vec<String> {
+    script
+        .iter()
+        .flat_map(|item| item.trim_end_matches('\n').split('\n'))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The entries of a map parameter first, then the variables that the stage names itself.
+fn env(
+    owner: &str,
+    stage: &str,
+    variables: Vec<EnvSpec>,
+    from: BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>> {
     let wrong = |found: String, expected: &str| Error::StageField {
         owner: owner.to_owned(),
         stage: stage.to_owned(),
@@ -200,8 +233,12 @@ fn env(owner: &str, stage: &str, variables: Vec<EnvSpec>) -> Result<BTreeMap<Str
         found,
         expected: expected.to_owned(),
     };
+    let from = from.into_iter().map(|(name, value)| EnvSpec {
+        name,
+        value: Value::String(value),
+    });
     let mut env = BTreeMap::new();
-    for EnvSpec { name, value } in variables {
+    for EnvSpec { name, value } in from.chain(variables) {
         if !is_env_name(&name) {
             return Err(wrong(
                 name,
@@ -229,11 +266,11 @@ fn check_fields(owner: &str, stage: &Stage) -> Result<()> {
             expected: expected.to_owned(),
         })
     };
-    if stage.script.is_empty() || stage.script.iter().any(|line| line.trim().is_empty()) {
+    if stage.script.iter().all(|line| line.trim().is_empty()) {
         return wrong(
             "script",
             stage.script.join("; "),
-            "one or more lines that are not blank",
+            "at least one line that is not blank",
         );
     }
     if stage.timeout_minutes == 0 || stage.timeout_minutes > TIMEOUT_MINUTES_MAX {

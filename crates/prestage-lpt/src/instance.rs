@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -12,7 +13,7 @@ use crate::parameter::{Bindings, BoundParameter, Declarations, Origin};
 use crate::yaml;
 
 /// What a service asks of a template.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Instance {
     /// The service; a DNS label.
@@ -24,9 +25,37 @@ pub struct Instance {
     pub params: BTreeMap<String, Value>,
     /// Where the service runs; DNS labels, at least one, in deployment order.
     pub regions: Vec<String>,
+    /// The service's own changes of `stages` and `pipeline`, merged over the template as a child
+    /// template would be and bound by the same policies.
+    #[serde(default, skip_serializing_if = "Overrides::is_empty")]
+    pub overrides: Overrides,
+}
+
+/// A partial template document: only what differs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Overrides {
+    /// Stages by name: added, amended, or taken away by `$remove: true`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<Value>,
+    /// Facts of the pipeline as a whole.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pipeline: BTreeMap<String, Value>,
+}
+
+impl Overrides {
+    /// Whether the service takes the template as it is.
+    pub fn is_empty(&self) -> bool {
+        self.stages.is_empty() && self.pipeline.is_empty()
+    }
 }
 
 impl Instance {
+    /// Reads the bytes of a file; they must be UTF-8.
+    pub fn parse_bytes(file: &str, bytes: &[u8]) -> Result<Self> {
+        Self::parse(file, yaml::decode(file, bytes)?)
+    }
+
     /// Reads one YAML or JSON document; `file` names it in errors.
     pub fn parse(file: &str, text: &str) -> Result<Self> {
         yaml::read(file, text)

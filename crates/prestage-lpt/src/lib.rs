@@ -5,7 +5,7 @@
 //! instance (service, params, regions) --+--> resolve --> ApplicationDefinition (canonical JSON, hash)
 //!                                                            |                     |
 //! PredictedNeed ------------------> generate_stage_definition +                     v
-//!                                            |                     drivers: GitLab CI, GitHub Actions
+//!                                            |                     drivers: gitlab, github, argo, tekton, json
 //!                                            v                                      |
 //!                                   PipelineRepository: put, propose, activate, retire, roll back
 //!                                            |
@@ -16,44 +16,89 @@
 //! arrives as an opaque [`Provenance`]. Everything up to the store is pure: no clock, no network,
 //! no environment variable; times come from the caller as unix seconds.
 
+mod adopt;
 mod assembly;
+#[cfg(test)]
+mod bad_input;
 mod canonical;
 mod dag;
 mod definition;
+mod drift;
 mod driver;
 mod drivers;
 mod error;
+mod execution;
 mod expansion;
 mod expression;
 #[cfg(test)]
 mod fixture;
+mod fleet;
 mod instance;
+mod live;
+mod mark;
 mod merge;
+mod merge3;
 mod message;
 mod name;
 mod parameter;
+mod plan;
+mod policy;
 mod provenance;
 mod repository;
+mod resolver;
+mod role;
+mod rules;
+mod schema;
 mod stage;
 mod store;
 mod template;
+mod update;
 mod yaml;
 
+pub use adopt::{Adoption, Match, adopt, rank};
 pub use assembly::{Activation, AssembledStage, Assembly, Staged};
 pub use canonical::Revision;
 pub use definition::{
-    ApplicationDefinition, DEFINITION_FORMAT, GithubTarget, GitlabTarget, Pipeline, Stage,
-    StageTemplate, When, resolve,
+    ApplicationDefinition, ArgoTarget, DEFINITION_FORMAT, GithubTarget, GitlabTarget, Pipeline,
+    Stage, StageTemplate, TektonTarget, When, resolve,
 };
-pub use driver::{DRIVERS, Driver, Github, Gitlab, OutputFile, driver};
+pub use drift::{Drift, FileDrift, FileDriftKind};
+pub use driver::{Argo, DRIVERS, Driver, Github, Gitlab, Json, OutputFile, Tekton, driver};
 pub use error::{Error, Result};
-pub use instance::Instance;
+pub use execution::{StageOutcome, execute};
+pub use fleet::{Check, FleetPlanner, no_check, reached_by};
+pub use instance::{Instance, Overrides};
+pub use live::{LivePipeline, LiveStage, LiveStaged, TargetFacts, Unmodelled};
+pub use merge3::{
+    Conflict, ConflictKind, Decisions, DefinitionMerge, DefinitionSides, Edit, Merge, Resolution,
+    Rules, SET_FIELDS, Side, Sides, edits, merge_definitions, merge3,
+};
 pub use message::{Action, LogEntry, ProvenanceSummary};
 pub use parameter::{Bindings, BoundParameter, Declarations, Origin, ParameterSpec, ParameterType};
+pub use plan::{
+    FileAction, FilePlan, FleetPlan, InstancePlan, PLAN_FORMAT, PlanAction, PlanCounts, PlanProblem,
+};
+pub use policy::{PathPolicy, Rule as PolicyRule};
 pub use provenance::{NeedOrigin, Provenance, Quantile};
-pub use repository::{Commit, Outcome, PipelineRepository, RetireReason, RollbackTo, StagedStage};
+pub use repository::{
+    AppliedUpdate, COOL_DOWN_S, Candidate, Commit, InstanceState, Integration, IntegrationState,
+    Outcome, PendingUpdate, Pin, PipelineRepository, RetireReason, RollbackTo, STATE_FORMAT,
+    StagedStage, Transition,
+};
+pub use resolver::{Resolver, instance_of};
+pub use rules::{Finding, RULES, Repair, Rule, Verdict, check_rules};
+pub use schema::{SCHEMAS, SchemaKind, check_against, check_files};
 pub use stage::{
     NeedType, PredictedNeed, STAGE_FORMAT, StageDefinition, StageKey, generate_stage_definition,
 };
-pub use store::{Change, CommitId, CommitRecord, Content, Files, GitStore, MemoryStore, Store};
-pub use template::{ANCESTORS_MAX, BUILTIN, ResolvedTemplate, Template, TemplateSet};
+pub use store::{
+    Change, CommitId, CommitRecord, Content, Files, FolderChange, GitStore, MemoryStore, Record,
+    Store,
+};
+pub use template::{
+    ANCESTORS_MAX, BUILTIN, ResolvedTemplate, Template, TemplateDocument, TemplateSet,
+};
+pub use update::{
+    JOURNAL_FORMAT, Journal, JournalEntry, StoredFiles, UpdateOptions, UpdateOutcome, UpdateStep,
+    Verifier, journal, update,
+};

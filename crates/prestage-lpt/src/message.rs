@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::canonical::Revision;
 use crate::provenance::{NeedOrigin, Provenance};
-use crate::repository::RetireReason;
+use crate::repository::{IntegrationState, PendingUpdate, RetireReason};
 use crate::stage::{NeedType, StageDefinition, StageKey};
 use crate::store::{CommitId, CommitRecord};
 
@@ -27,17 +27,38 @@ pub enum Action {
     Retire,
     /// Restored an earlier state.
     Rollback,
+    /// Wrote an edit of the instance.
+    Edit,
+    /// Merged a new template into a service.
+    Update,
+    /// Recorded that an update waits for decisions.
+    Hold,
+    /// Recorded decisions about conflicts.
+    Resolve,
+    /// Moved an integration to its next state.
+    Integrate,
+    /// Recorded a fact that changes no pipeline: a run in flight, a cleared hold list.
+    Note,
+    /// Recorded a step of a fleet update.
+    Journal,
     /// Not made by prestage.
     Foreign,
 }
 
 impl Action {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 13] = [
         Self::Put,
         Self::Propose,
         Self::Activate,
         Self::Retire,
         Self::Rollback,
+        Self::Edit,
+        Self::Update,
+        Self::Hold,
+        Self::Resolve,
+        Self::Integrate,
+        Self::Note,
+        Self::Journal,
         Self::Foreign,
     ];
 
@@ -49,6 +70,13 @@ impl Action {
             Self::Activate => "activate",
             Self::Retire => "retire",
             Self::Rollback => "rollback",
+            Self::Edit => "edit",
+            Self::Update => "update",
+            Self::Hold => "hold",
+            Self::Resolve => "resolve",
+            Self::Integrate => "integrate",
+            Self::Note => "note",
+            Self::Journal => "journal",
             Self::Foreign => "foreign",
         }
     }
@@ -153,6 +181,66 @@ impl Message {
             .with("Definition", definition.as_str())
     }
 
+    pub(crate) fn edit(service: &str, definition: &Revision) -> Self {
+        Self::new(format!("service: edit {service}"), Action::Edit, service)
+            .with("Definition", definition.as_str())
+    }
+
+    pub(crate) fn update(service: &str, definition: &Revision, candidate: &Revision) -> Self {
+        let subject = format!("service: update {service} to {}", candidate.short());
+        Self::new(subject, Action::Update, service)
+            .with("Definition", definition.as_str())
+            .with("Candidate", candidate.as_str())
+    }
+
+    pub(crate) fn hold(service: &str, definition: &Revision, pending: &PendingUpdate) -> Self {
+        let count = pending.conflicts.len();
+        let subject = format!("service: hold {service}, {count} to decide");
+        Self::new(subject, Action::Hold, service)
+            .with("Definition", definition.as_str())
+            .with("Candidate", pending.candidate.as_str())
+    }
+
+    pub(crate) fn resolve(service: &str, definition: &Revision) -> Self {
+        let subject = format!("service: decide conflicts of {service}");
+        Self::new(subject, Action::Resolve, service).with("Definition", definition.as_str())
+    }
+
+    pub(crate) fn integrate(
+        stage: &StageDefinition,
+        definition: &Revision,
+        state: IntegrationState,
+    ) -> Self {
+        let mut message = Self::of_stage(Action::Integrate, stage, definition);
+        message.subject = format!("stage: {} is {}", stage.name, state.as_str());
+        message.with("State", state.as_str())
+    }
+
+    pub(crate) fn confirm(service: &str, stage: &str, key: &StageKey) -> Self {
+        Self::new(format!("stage: confirm {stage}"), Action::Note, service)
+            .with("Stage", stage)
+            .with("Stage-Key", key.as_str())
+    }
+
+    pub(crate) fn pin(service: &str, run: &str) -> Self {
+        let subject = format!("run: {service} is in flight");
+        Self::new(subject, Action::Note, service).with("Run", run)
+    }
+
+    pub(crate) fn unpin(service: &str, run: &str) -> Self {
+        let subject = format!("run: {service} has landed");
+        Self::new(subject, Action::Note, service).with("Run", run)
+    }
+
+    pub(crate) fn release(service: &str) -> Self {
+        Self::new(format!("service: release {service}"), Action::Note, service)
+    }
+
+    pub(crate) fn journal(step: &str, run: &Revision) -> Self {
+        let subject = format!("update: {step} ({})", run.short());
+        Self::new(subject, Action::Journal, "").with("Run", run.as_str())
+    }
+
     fn of_stage(action: Action, stage: &StageDefinition, definition: &Revision) -> Self {
         let subject = format!(
             "stage: {action} {} for {} ({})",
@@ -215,7 +303,7 @@ pub(crate) fn parse(record: &CommitRecord) -> LogEntry {
                 .into_iter()
                 .find(|action| action.as_str() == *name)
         })
-        .filter(|_| trailers.contains_key("Service"))
+        .filter(|action| *action == Action::Journal || trailers.contains_key("Service"))
         .unwrap_or(Action::Foreign);
     LogEntry {
         commit: record.id.clone(),

@@ -42,15 +42,24 @@ pub(crate) fn is_identifier(name: &str) -> bool {
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
 
-/// Environment variables in upper case; the prefixes of the targets' own variables are theirs.
+/// Environment variables in upper case; the targets' own variables and the drivers' are theirs.
 pub(crate) fn is_env_name(name: &str) -> bool {
-    let reserved = ["CI_", "GITHUB_", "GITLAB_", "RUNNER_", "ACTIONS_"];
+    let prefixes = [
+        "CI_",
+        "GITHUB_",
+        "GITLAB_",
+        "RUNNER_",
+        "ACTIONS_",
+        crate::mark::PREFIX,
+    ];
+    let words = [crate::mark::SHARD_INDEX, crate::mark::SHARD_COUNT];
     name.len() <= NAME_LENGTH_MAX
         && name.starts_with(|c: char| c.is_ascii_uppercase())
         && name
             .bytes()
             .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
-        && !reserved.iter().any(|prefix| name.starts_with(prefix))
+        && !prefixes.iter().any(|prefix| name.starts_with(prefix))
+        && !words.contains(&name)
 }
 
 /// Folds the differences that a target may not see: case, `_` and `-`.
@@ -80,5 +89,7 @@ mod tests {
         assert!(is_env_name("REPLICAS"));
         assert!(!is_env_name("GITHUB_TOKEN"));
         assert!(!is_env_name("Path"));
+        assert!(!is_env_name("PRESTAGE_GROUP"));
+        assert!(!is_env_name("SHARD_COUNT"));
     }
 }

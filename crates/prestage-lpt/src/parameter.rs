@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -14,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::name::is_identifier;
 
 /// Where the value of a parameter came from.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
     /// The default of the named template.
@@ -28,7 +29,7 @@ pub enum Origin {
 }
 
 /// A checked value and its origin.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BoundParameter {
     /// The checked, normalised value.
@@ -41,7 +42,7 @@ pub struct BoundParameter {
 pub type Bindings = BTreeMap<String, BoundParameter>;
 
 /// A parameter as a template file declares it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ParameterSpec {
     /// Identifier by which expressions and instances name it.
@@ -82,7 +83,7 @@ pub struct ParameterSpec {
 }
 
 /// The parameters of one template chain, and which template of the chain decided what.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Declarations {
     /// In order of inheritance.
@@ -108,7 +109,7 @@ impl Declarations {
 }
 
 /// The types a parameter can have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ParameterType {
     /// Text of one line.
@@ -125,6 +126,10 @@ pub enum ParameterType {
     Duration,
     /// List of strings.
     List,
+    /// Map of strings.
+    Map,
+    /// Name of a variable that the target keeps secret; never the value.
+    SecretRef,
 }
 
 /// The longest string of a parameter that sets no limit of its own.
@@ -170,16 +175,18 @@ impl ParameterSpec {
 
     fn validate_constraints(&self) -> std::result::Result<(), String> {
         use ParameterType as T;
-        let textual = matches!(self.kind, T::String | T::List);
+        let textual = matches!(self.kind, T::String | T::List | T::Map);
         let ranged = matches!(self.kind, T::Int | T::Number | T::Duration);
         if !ranged && (self.min.is_some() || self.max.is_some()) {
             return Err("`min` and `max` need type int, number or duration".to_owned());
         }
         if !textual && (self.max_length.is_some() || self.allowed_chars.is_some()) {
-            return Err("`max_length` and `allowed_chars` need type string or list".to_owned());
+            return Err(
+                "`max_length` and `allowed_chars` need type string, list or map".to_owned(),
+            );
         }
-        if self.kind != T::List && self.max_items.is_some() {
-            return Err("`max_items` needs type list".to_owned());
+        if !matches!(self.kind, T::List | T::Map) && self.max_items.is_some() {
+            return Err("`max_items` needs type list or map".to_owned());
         }
         if (self.kind == T::Enum) == self.values.is_empty() {
             return Err("`values` belongs to type enum, and an enum needs it".to_owned());
@@ -223,6 +230,13 @@ impl ParameterSpec {
         let typed = match (self.kind, value) {
             (ParameterType::List, Value::Array(items)) => {
                 return self.check_list(items).map(|()| value.clone());
+            }
+            (ParameterType::Map, Value::Object(entries)) => {
+                let items: Vec<Value> = entries.values().cloned().collect();
+                return self.check_list(&items).map(|()| value.clone());
+            }
+            (ParameterType::SecretRef, Value::String(name)) if crate::name::is_env_name(name) => {
+                return Ok(value.clone());
             }
             _ => self.scalar(value).ok_or_else(|| shown(value))?,
         };
@@ -347,6 +361,8 @@ impl ParameterType {
             Self::Enum => "enum",
             Self::Duration => "duration",
             Self::List => "list of strings",
+            Self::Map => "map of strings",
+            Self::SecretRef => "secret_ref (the name of a secret variable, as `DEPLOY_TOKEN`)",
         }
     }
 }
@@ -390,22 +406,33 @@ fn abridged(text: &str) -> String {
 }
 
 /// Shapes of credentials that must never stand in a file.
+const SECRET_SHAPES: [(&str, &str); 7] = [
+    ("ghp_", "a GitHub token"),
+    ("github_pat_", "a GitHub token"),
+    ("glpat-", "a GitLab token"),
+    ("AKIA", "an AWS access key"),
+    ("xoxb-", "a Slack token"),
+    ("-----BEGIN", "a private key"),
+    ("eyJhbGciOi", "a JSON web token"),
+];
+
+/// Whether text has the shape of a credential.
+pub(crate) fn looks_like_secret(text: &str) -> bool {
+    shape_of(text).is_some()
+}
+
+fn shape_of(text: &str) -> Option<&'static str> {
+    SECRET_SHAPES
+        .iter()
+        .find(|(prefix, _)| text.len() >= 10 && text.starts_with(prefix))
+        .map(|(_, looks_like)| *looks_like)
+}
+
 fn secret_shape(value: &Value) -> Option<&'static str> {
-    const SHAPES: [(&str, &str); 7] = [
-        ("ghp_", "a GitHub token"),
-        ("github_pat_", "a GitHub token"),
-        ("glpat-", "a GitLab token"),
-        ("AKIA", "an AWS access key"),
-        ("xoxb-", "a Slack token"),
-        ("-----BEGIN", "a private key"),
-        ("eyJhbGciOi", "a JSON web token"),
-    ];
     match value {
-        Value::String(text) => SHAPES
-            .iter()
-            .find(|(prefix, _)| text.len() >= 10 && text.starts_with(prefix))
-            .map(|(_, looks_like)| *looks_like),
+        Value::String(text) => shape_of(text),
         Value::Array(items) => items.iter().find_map(secret_shape),
+        Value::Object(map) => map.values().find_map(secret_shape),
         _ => None,
     }
 }

@@ -4,9 +4,14 @@
 //! services is kept beside the store, so that an operation reads nothing back; when another writer
 //! moved the branch, the state is read again and the operation is planned anew.
 //!
-//! Folder of a service: `definition.json`, `stages/<stage>.json`, and the files of each target.
+//! Folder of a service: `definition.json` (what is live), `base.json` (what the template alone
+//! gives), `stages/<stage>.json`, and the files of each target. Beside the folders each service has
+//! a record, [`InstanceState`].
 
+mod integrate;
 mod live;
+mod state;
+mod updates;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -21,11 +26,19 @@ use crate::message::{Action, LogEntry, Message, parse};
 use crate::name::check_label;
 use crate::provenance::Provenance;
 use crate::stage::{STAGE_FORMAT, StageDefinition, StageKey};
-use crate::store::{Change, CommitId, Content, Files, Store};
+use crate::store::{Change, CommitId, Content, Files, FolderChange, Store};
 
+pub use integrate::{Integration, IntegrationState, Pin, Transition};
 pub use live::StagedStage;
+pub use state::{AppliedUpdate, InstanceState, PendingUpdate, STATE_FORMAT};
+pub use updates::Candidate;
 
-use live::{DEFINITION_FILE, LiveService, Planned};
+pub(crate) use updates::{Applied, Preview};
+
+use live::{LiveService, Planned};
+
+/// Seconds during which a stage that a rollback removed may not come back.
+pub const COOL_DOWN_S: i64 = 3_600;
 
 /// Attempts against other writers before giving up.
 const ATTEMPTS_MAX: u32 = 8;
@@ -95,6 +108,8 @@ pub struct PipelineRepository {
     store: Box<dyn Store>,
     head: Option<CommitId>,
     services: BTreeMap<String, LiveService>,
+    /// Services whose folder cannot be read; nothing touches them, and the others go on.
+    unreadable: BTreeMap<String, Error>,
 }
 
 impl std::fmt::Debug for PipelineRepository {
@@ -113,6 +128,7 @@ impl PipelineRepository {
             store,
             head: None,
             services: BTreeMap::new(),
+            unreadable: BTreeMap::new(),
         };
         repository.reload()?;
         Ok(repository)
@@ -122,15 +138,46 @@ impl PipelineRepository {
     pub fn reload(&mut self) -> Result<()> {
         let head = self.store.head()?;
         let mut services = BTreeMap::new();
+        let mut unreadable = BTreeMap::new();
         if let Some(commit) = &head {
             for service in self.store.services(commit)? {
-                let files = self.store.files(commit, &service)?;
-                services.insert(service.clone(), LiveService::read(&service, &files)?);
+                match self.read(commit, &service) {
+                    Ok(live) => drop(services.insert(service, live)),
+                    Err(problem @ Error::StoreCorrupt { .. }) => {
+                        unreadable.insert(service, problem);
+                    }
+                    Err(error) => return Err(error),
+                }
             }
         }
         self.head = head;
         self.services = services;
+        self.unreadable = unreadable;
         Ok(())
+    }
+
+    fn read(&self, commit: &CommitId, service: &str) -> Result<LiveService> {
+        let files = self.store.files(commit, service)?;
+        let state = match self.store.record(commit, &InstanceState::path(service))? {
+            Some(bytes) => InstanceState::parse(service, &bytes)?,
+            None => InstanceState::default(),
+        };
+        LiveService::read(service, &files, state)
+    }
+
+    /// Services whose folder cannot be read, and why.
+    pub fn unreadable(&self) -> &BTreeMap<String, Error> {
+        &self.unreadable
+    }
+
+    /// The record of a service.
+    pub fn state(&self, service: &str) -> Result<&InstanceState> {
+        self.live(service).map(|live| live.state.as_ref())
+    }
+
+    /// What the template alone gives a service, without the overrides of the instance.
+    pub fn base(&self, service: &str) -> Result<&ApplicationDefinition> {
+        self.live(service).map(|live| live.base.as_ref())
     }
 
     /// The newest commit.
@@ -181,24 +228,26 @@ impl PipelineRepository {
         self.store.folder_hash(commit, service)
     }
 
-    /// Writes a service's definition; staged stages stay.
+    /// Writes a service's definition as its template gives it, and drops overrides; staged stages
+    /// stay.
     pub fn put_service(&mut self, definition: &ApplicationDefinition, at: i64) -> Result<Commit> {
         let service = definition.service.clone();
         check_label("service", &service)?;
         let revision = definition.revision();
         let definition = Arc::new(definition.clone());
-        self.commit(&service, at, |live| {
-            if live.is_some_and(|live| live.revision == revision) {
+        self.commit(&service, at, |live, _| {
+            let is_same =
+                |live: &LiveService| live.revision == revision && live.base_revision == revision;
+            if live.is_some_and(is_same) {
                 return Ok(None);
             }
-            let next = LiveService {
-                definition: definition.clone(),
-                revision: revision.clone(),
-                stages: live.map_or_else(BTreeMap::new, |live| live.stages.clone()),
-            };
-            let json = next.definition.to_json().into_bytes();
+            let mut next = LiveService::new(definition.clone(), revision.clone());
+            if let Some(live) = live {
+                next.stages = live.stages.clone();
+                next.state = live.state.clone();
+            }
             let message = Message::put(&service, &revision);
-            next.planned(live, vec![(DEFINITION_FILE.to_owned(), json)], message)
+            next.planned_with_definition(live, message)
         })
     }
 
@@ -223,17 +272,11 @@ impl PipelineRepository {
                 expected: "one service".to_owned(),
             });
         }
-        let staged = Arc::new(StagedStage {
-            format: STAGE_FORMAT,
-            activation: Activation::Inactive,
-            proposed_at: at,
-            activated_at: None,
-            stage: stage.clone(),
-            provenance: provenance.clone(),
-        });
+        let staged = staged_stage(stage, provenance, at);
         self.live(service)?;
-        self.commit(service, at, |live| {
+        self.commit(service, at, |live, _| {
             let live = live.ok_or_else(|| unknown_service(service, []))?;
+            live.check_cool_down(&stage.key, at)?;
             match live.stages.get(&stage.name) {
                 Some(known) if known.stage.key == stage.key => return Ok(None),
                 Some(known) => {
@@ -247,14 +290,14 @@ impl PipelineRepository {
                 None => {}
             }
             let message = Message::propose(stage, &live.revision, provenance);
-            live.with_stage(staged.clone(), message)
+            live.clone().with_stage(live, staged.clone(), message)
         })
     }
 
     /// Makes a stage part of every run; one that already is stays as it is.
     pub fn activate(&mut self, key: &StageKey, at: i64) -> Result<Commit> {
         let (service, name) = self.locate(key)?;
-        self.commit(&service, at, |live| {
+        self.commit(&service, at, |live, _| {
             let (live, staged) = staged_in(live, &name, key)?;
             if staged.activation == Activation::Active {
                 return Ok(None);
@@ -263,21 +306,24 @@ impl PipelineRepository {
             let mut staged = StagedStage::clone(staged);
             staged.activation = Activation::Active;
             staged.activated_at = Some(at);
-            live.with_stage(Arc::new(staged), message)
+            live.clone().with_stage(live, staged, message)
         })
     }
 
     /// Removes a stage from the pipeline, active or not.
     pub fn retire(&mut self, key: &StageKey, reason: RetireReason, at: i64) -> Result<Commit> {
         let (service, name) = self.locate(key)?;
-        self.commit(&service, at, |live| {
+        self.commit(&service, at, |live, _| {
             let (live, staged) = staged_in(live, &name, key)?;
             let message = Message::retire(&staged.stage, &live.revision, reason);
-            live.without_stage(&name, message)
+            live.clone().without_stage(live, &name, message)
         })
     }
 
-    /// Restores an earlier state of a service, byte for byte, by a new commit.
+    /// Restores an earlier state of a service's folder, byte for byte, by a new commit.
+    ///
+    /// In the same commit the definition that is left goes on the service's hold list, so that no
+    /// update brings it back, and stages that vanish with it may not return for [`COOL_DOWN_S`].
     pub fn rollback(&mut self, service: &str, to: &RollbackTo, at: i64) -> Result<Commit> {
         self.live(service)?;
         let target = match to {
@@ -299,11 +345,14 @@ impl PipelineRepository {
             return Ok(self.unchanged());
         }
         let files = self.store.files(&target, service)?;
-        let revision = LiveService::read(service, &files)?.revision;
-        self.commit(service, at, |_| {
+        let restored = LiveService::read(service, &files, InstanceState::default())?;
+        self.commit(service, at, |live, _| {
+            let live = live.ok_or_else(|| unknown_service(service, []))?;
+            let state = live.after_rollback(&restored, at);
             Ok(Some(Planned {
-                content: Content::RestoredFrom(&target),
-                message: Message::rollback(service, &target, &revision),
+                content: Some(Content::RestoredFrom(&target)),
+                records: vec![state.record(service)],
+                message: Message::rollback(service, &target, &restored.revision),
                 next: None,
             }))
         })
@@ -332,6 +381,9 @@ impl PipelineRepository {
     }
 
     fn live(&self, service: &str) -> Result<&LiveService> {
+        if let Some(problem) = self.unreadable.get(service) {
+            return Err(problem.clone());
+        }
         self.services
             .get(service)
             .ok_or_else(|| unknown_service(service, self.services()))
@@ -347,16 +399,22 @@ impl PipelineRepository {
         &mut self,
         service: &str,
         at: i64,
-        plan: impl Fn(Option<&LiveService>) -> Result<Option<Planned<'a>>>,
+        plan: impl Fn(Option<&LiveService>, Option<&CommitId>) -> Result<Option<Planned<'a>>>,
     ) -> Result<Commit> {
         check_time(service, at)?;
         for _ in 0..ATTEMPTS_MAX {
-            let Some(planned) = plan(self.services.get(service))? else {
+            if let Some(problem) = self.unreadable.get(service) {
+                return Err(problem.clone());
+            }
+            let Some(planned) = plan(self.services.get(service), self.head.as_ref())? else {
                 return Ok(self.unchanged());
             };
+            let folder = planned
+                .content
+                .map(|content| FolderChange { service, content });
             let change = Change {
-                service,
-                content: planned.content,
+                folder,
+                records: planned.records,
                 message: planned.message.to_string(),
                 at,
             };
@@ -379,7 +437,7 @@ impl PipelineRepository {
     ) -> Result<Commit> {
         let next = match next {
             Some(next) => next,
-            None => LiveService::read(service, &self.store.files(&id, service)?)?,
+            None => self.read(&id, service)?,
         };
         self.services.insert(service.to_owned(), next);
         self.head = Some(id.clone());
@@ -451,14 +509,26 @@ impl PipelineRepository {
     }
 
     fn touches(&self, service: &str, entry: &LogEntry, parent: Option<&CommitId>) -> Result<bool> {
-        if entry.action != Action::Foreign {
-            return Ok(entry.service == service);
+        if entry.action != Action::Foreign && entry.service != service {
+            return Ok(false);
         }
         let before = match parent {
             Some(parent) => self.store.folder_hash(parent, service)?,
             None => None,
         };
         Ok(self.store.folder_hash(&entry.commit, service)? != before)
+    }
+}
+
+/// A stage as it is first committed.
+fn staged_stage(stage: &StageDefinition, provenance: &Provenance, at: i64) -> StagedStage {
+    StagedStage {
+        format: STAGE_FORMAT,
+        activation: Activation::Inactive,
+        proposed_at: at,
+        activated_at: None,
+        stage: stage.clone(),
+        provenance: provenance.clone(),
     }
 }
 

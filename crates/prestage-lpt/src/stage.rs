@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -27,7 +28,9 @@ const KEY_DOMAIN: &str = "prestage/stage/1";
 const SLUG_LENGTH_MAX: usize = 22;
 
 /// What kind of stage is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum NeedType {
     /// More (or fewer) replicas.
@@ -82,7 +85,7 @@ impl fmt::Display for NeedType {
 }
 
 /// A need, expected or asked for.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PredictedNeed {
     /// The service.
@@ -105,7 +108,7 @@ pub struct PredictedNeed {
 }
 
 /// Identity of a staged stage: 64 hexadecimal digits.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct StageKey(String);
 
@@ -137,7 +140,7 @@ impl fmt::Display for StageKey {
 }
 
 /// A stage made for one need: the executable stages it adds to the service's pipeline.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StageDefinition {
     /// [`STAGE_FORMAT`].

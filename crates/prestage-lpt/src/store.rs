@@ -1,8 +1,9 @@
 //! Where the pipelines of all services are kept, with their history.
 //!
-//! A store knows commits and bytes, nothing of stages. Each change replaces the files of one
-//! service in exactly one commit, made against the head that the caller knows: a store that moved
-//! meanwhile answers [`Error::RefMoved`] and has changed nothing.
+//! A store knows commits and bytes, nothing of stages. Each change is exactly one commit, made
+//! against the head that the caller knows: a store that moved meanwhile answers
+//! [`Error::RefMoved`] and has changed nothing. A service's folder and the records beside it change
+//! in the same commit, so that what is live and what is known of it can never disagree.
 
 pub mod git;
 pub mod memory;
@@ -64,17 +65,35 @@ pub struct CommitRecord {
     pub message: String,
 }
 
-/// What one commit does to one service.
+/// What one commit does: to the folder of at most one service, and to records beside the folders.
 #[derive(Clone, Debug)]
 pub struct Change<'a> {
-    /// The service, already checked to be a DNS label.
-    pub service: &'a str,
-    /// The new content.
-    pub content: Content<'a>,
+    /// The folder that changes; none for a commit that only writes records.
+    pub folder: Option<FolderChange<'a>>,
+    /// Records written or removed in the same commit.
+    pub records: Vec<Record>,
     /// The commit's message.
     pub message: String,
     /// Unix seconds, not negative.
     pub at: i64,
+}
+
+/// New content for one service.
+#[derive(Clone, Debug)]
+pub struct FolderChange<'a> {
+    /// The service, already checked to be a DNS label.
+    pub service: &'a str,
+    /// The new content.
+    pub content: Content<'a>,
+}
+
+/// A file beside the services' folders, which a rollback of a folder does not touch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Relative path with `/`, made of our own words and DNS labels.
+    pub path: String,
+    /// The new content; none removes it.
+    pub bytes: Option<Vec<u8>>,
 }
 
 /// New content of a service's folder.
@@ -107,6 +126,9 @@ pub trait Store: Send {
 
     /// A content hash of the service's folder in `commit`: equal exactly when all bytes are.
     fn folder_hash(&self, commit: &CommitId, service: &str) -> Result<Option<String>>;
+
+    /// The content of a record in `commit`.
+    fn record(&self, commit: &CommitId, path: &str) -> Result<Option<Arc<[u8]>>>;
 
     /// The commit before `commit`.
     fn parent(&self, commit: &CommitId) -> Result<Option<CommitId>>;

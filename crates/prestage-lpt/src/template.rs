@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -15,7 +16,8 @@ use crate::error::{Error, Result, nearest};
 use crate::expression::refuse_splice;
 use crate::merge::{merge, refuse_instructions};
 use crate::name::check_label;
-use crate::parameter::{Declarations, ParameterSpec};
+use crate::parameter::{Declarations, ParameterSpec, ParameterType};
+use crate::policy::{self, Owned, PathPolicy};
 use crate::stage::NeedType;
 use crate::yaml;
 
@@ -23,6 +25,7 @@ use crate::yaml;
 pub const ANCESTORS_MAX: usize = 16;
 
 const REVISION_DOMAIN: &str = "prestage/template/1";
+const SET_DOMAIN: &str = "prestage/templates/1";
 
 /// The templates that the crate ships, by file name.
 pub const BUILTIN: &[(&str, &str)] = &[
@@ -31,6 +34,11 @@ pub const BUILTIN: &[(&str, &str)] = &[
         include_str!("../templates/base-service.yaml"),
     ),
     ("service.yaml", include_str!("../templates/service.yaml")),
+    ("library.yaml", include_str!("../templates/library.yaml")),
+    (
+        "progressive.yaml",
+        include_str!("../templates/progressive.yaml"),
+    ),
     ("scaling.yaml", include_str!("../templates/scaling.yaml")),
     (
         "feature_release.yaml",
@@ -72,7 +80,7 @@ impl Template {
         check_label("template name", &name.replace('_', "-"))?;
         let extends = match map.remove("extends") {
             None => None,
-            Some(Value::String(parent)) => Some(parent),
+            Some(Value::String(parent)) => Some(checked_reference(file, parent)?),
             Some(_) => return Err(shape("`extends` must be the name of one template")),
         };
         if let Some(stages) = map.get("stages") {
@@ -85,6 +93,11 @@ impl Template {
         })
     }
 
+    /// Reads the bytes of a file; they must be UTF-8.
+    pub fn parse_bytes(file: &str, bytes: &[u8]) -> Result<Self> {
+        Self::parse(file, yaml::decode(file, bytes)?)
+    }
+
     /// The name by which instances and children refer to it.
     pub fn name(&self) -> &str {
         &self.name
@@ -93,6 +106,25 @@ impl Template {
     /// The parent's name.
     pub fn extends(&self) -> Option<&str> {
         self.extends.as_deref()
+    }
+}
+
+/// A parent is looked up by name in the set, so a path or an address can only be an attempt.
+fn checked_reference(file: &str, parent: String) -> Result<String> {
+    let file = file.to_owned();
+    if parent.contains("://") || parent.starts_with("git@") {
+        return Err(Error::Remote {
+            file,
+            found: parent,
+        });
+    }
+    let is_path = parent.contains(['/', '\\', '\0', ':']) || parent.starts_with('.');
+    match is_path {
+        true => Err(Error::Path {
+            file,
+            found: parent,
+        }),
+        false => Ok(parent),
     }
 }
 
@@ -131,6 +163,117 @@ pub(crate) struct Body {
     pub(crate) stage_templates: BTreeMap<NeedType, String>,
     /// Set by service templates: branch and what single targets need, unrendered.
     pub(crate) pipeline: Option<Value>,
+    /// What children and instances may change; read per template of the chain, not merged.
+    #[serde(default, rename = "policy")]
+    _policy: Vec<PathPolicy>,
+}
+
+/// A template file as its published schema describes it. Leaves may be expressions, and any list
+/// may be an edit of the inherited one, so the types are wider than those of a definition.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TemplateDocument {
+    /// By which instances and children refer to it.
+    pub name: String,
+    /// The parent's name.
+    pub extends: Option<String>,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Of a stage template: the need it serves.
+    pub need: Option<NeedType>,
+    /// Of a stage template: the parameter that takes the need's magnitude.
+    pub magnitude: Option<String>,
+    /// Declared or amended, by name.
+    #[serde(default)]
+    pub parameters: Vec<ParameterDocument>,
+    /// Added or amended, by name.
+    #[serde(default)]
+    pub stages: Vec<StageDocument>,
+    /// Of a service template: the stage template per need type.
+    #[serde(default)]
+    pub stage_templates: BTreeMap<NeedType, Value>,
+    /// Of a service template: branch and what single targets need.
+    pub pipeline: Option<Value>,
+    /// What children and instances may change.
+    #[serde(default)]
+    pub policy: Vec<PathPolicy>,
+}
+
+/// A parameter that a template declares, or amends when it says less.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ParameterDocument {
+    /// Identifier.
+    pub name: String,
+    /// The type; only where it is declared first.
+    #[serde(rename = "type")]
+    pub kind: Option<ParameterType>,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Whether it must be set.
+    pub required: Option<bool>,
+    /// Whether nobody below may change it.
+    pub sealed: Option<bool>,
+    /// The value when nobody sets it.
+    pub default: Option<Value>,
+    /// Smallest value.
+    pub min: Option<Value>,
+    /// Largest value.
+    pub max: Option<Value>,
+    /// Longest string in characters.
+    pub max_length: Option<usize>,
+    /// Characters and ranges that a string may hold.
+    pub allowed_chars: Option<String>,
+    /// Most items.
+    pub max_items: Option<usize>,
+    /// The values of an enum.
+    pub values: Option<Vec<String>>,
+    /// Takes the inherited parameter away.
+    #[serde(rename = "$remove")]
+    pub remove: Option<bool>,
+}
+
+/// A stage that a template adds, or amends when it says less.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StageDocument {
+    /// Its key.
+    pub name: String,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Whether each region gets one.
+    pub each_region: Option<bool>,
+    /// Of a regional stage: the stage of the region before that it also waits for.
+    pub after_region: Option<Value>,
+    /// What it waits for.
+    pub needs: Option<Value>,
+    /// Of a stage template: which of the service's stages wait for it.
+    pub gates: Option<Value>,
+    /// `on_success`, `on_failure`, `manual`, or an expression.
+    pub when: Option<Value>,
+    /// Container image.
+    pub image: Option<Value>,
+    /// Shell lines without expressions.
+    pub script: Option<Value>,
+    /// Environment variables by name.
+    pub env: Option<Value>,
+    /// A map parameter whose entries become environment variables.
+    pub env_from: Option<Value>,
+    /// Parallel copies.
+    pub shards: Option<Value>,
+    /// Minutes after which it is stopped.
+    pub timeout_minutes: Option<Value>,
+    /// Deployment environment.
+    pub environment: Option<Value>,
+    /// Only one stage with this word runs at a time.
+    pub exclusive: Option<Value>,
+    /// Paths kept.
+    pub artifacts: Option<Value>,
+    /// Automatic retries.
+    pub retry: Option<Value>,
+    /// Takes the inherited stage away.
+    #[serde(rename = "$remove")]
+    pub remove: Option<bool>,
 }
 
 /// A template together with its ancestors.
@@ -140,6 +283,7 @@ pub struct ResolvedTemplate {
     revision: Revision,
     chain: Vec<String>,
     declarations: Declarations,
+    policies: Vec<Owned>,
 }
 
 impl ResolvedTemplate {
@@ -161,6 +305,26 @@ impl ResolvedTemplate {
     /// The declared parameters.
     pub fn declarations(&self) -> &Declarations {
         &self.declarations
+    }
+
+    /// The template's stages and pipeline with an instance's own changes merged over them, as a
+    /// further child would be, within what the chain's policies allow.
+    pub(crate) fn overridden(&self, by: &str, overrides: &Value) -> Result<Self> {
+        refuse_spliced_scripts(&format!("{by}:/overrides"), overrides)?;
+        let before = json!({
+            "stages": self.body.stages,
+            "pipeline": self.body.pipeline.clone().unwrap_or_else(|| json!({})),
+        });
+        let mut after = merge(by, "/overrides", &before, overrides)?;
+        policy::check(&self.policies, by, &before, &after)?;
+        let mut resolved = self.clone();
+        resolved.body.stages = yaml::typed(by, after["stages"].take())?;
+        resolved.body.pipeline = self
+            .body
+            .pipeline
+            .is_some()
+            .then(|| after["pipeline"].take());
+        Ok(resolved)
     }
 
     /// What the template is for.
@@ -228,7 +392,7 @@ impl TemplateSet {
     pub fn resolve(&self, name: &str) -> Result<ResolvedTemplate> {
         let chain = self.chain(name)?;
         let root_first: Vec<&Template> = chain.iter().rev().copied().collect();
-        let merged = merge_chain(&root_first)?;
+        let (merged, policies) = merge_chain(&root_first)?;
         let mut body: Body = yaml::typed(name, merged)?;
         let sealed_in = sealed_parameters(&root_first)?;
         check_parameters(&body)?;
@@ -240,6 +404,7 @@ impl TemplateSet {
                 default_origins: default_origins(&root_first),
                 sealed_in,
             },
+            policies,
             body,
         })
     }
@@ -249,6 +414,19 @@ impl TemplateSet {
         let chain = self.chain(name)?;
         let root_first: Vec<&Template> = chain.into_iter().rev().collect();
         Ok(chain_revision(&root_first))
+    }
+
+    /// A hash over all documents of the set.
+    pub fn digest(&self) -> Revision {
+        let documents: Vec<Value> = self
+            .templates
+            .values()
+            .map(|template| {
+                let extends = template.extends.as_deref().unwrap_or_default();
+                json!({"extends": extends, "document": template.document})
+            })
+            .collect();
+        Revision::of(SET_DOMAIN, &Value::Array(documents))
     }
 
     /// The names of all templates whose chain contains `name`, itself included, sorted.
@@ -298,14 +476,32 @@ impl TemplateSet {
     }
 }
 
-fn merge_chain(root_first: &[&Template]) -> Result<Value> {
-    let root = root_first[0];
-    refuse_instructions(&root.name, "", &root.document)?;
-    root_first[1..]
-        .iter()
-        .try_fold(root.document.clone(), |merged, child| {
-            merge(&child.name, "", &merged, &child.document)
-        })
+fn merge_chain(root_first: &[&Template]) -> Result<(Value, Vec<Owned>)> {
+    let mut merged = json!({});
+    let mut policies: Vec<Owned> = Vec::new();
+    for (index, template) in root_first.iter().enumerate() {
+        let mut document = template.document.clone();
+        let own = document
+            .as_object_mut()
+            .and_then(|map| map.remove("policy"));
+        if index == 0 {
+            refuse_instructions(&template.name, "", &document)?;
+            merged = document;
+        } else {
+            let child = merge(&template.name, "", &merged, &document)?;
+            policy::check(&policies, &template.name, &merged, &child)?;
+            merged = child;
+        }
+        let own: Vec<PathPolicy> = match own {
+            Some(own) => yaml::typed(&template.name, own)?,
+            None => Vec::new(),
+        };
+        policies.extend(own.into_iter().map(|policy| Owned {
+            policy,
+            set_in: template.name.clone(),
+        }));
+    }
+    Ok((merged, policies))
 }
 
 fn chain_revision(root_first: &[&Template]) -> Revision {

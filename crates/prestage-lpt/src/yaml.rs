@@ -4,9 +4,11 @@
 //! null and a second document are refused. JSON is YAML, so JSON templates come the same way.
 //! What the reader cannot see (`1.10` is the number 1.1) the parameter types refuse later.
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+use std::fmt;
+
+use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
 use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy, NonFiniteFloatPolicy};
 use serde_saphyr::{Error as YamlError, Options};
@@ -18,6 +20,17 @@ pub const BYTES_MAX: usize = 1 << 20;
 /// The deepest nesting that is read.
 pub const DEPTH_MAX: usize = 64;
 const NODES_MAX: usize = 10_000;
+/// Pipelines of people are longer than templates.
+const FOREIGN_NODES_MAX: usize = 50_000;
+const FOREIGN_ALIASES_MAX: usize = 200;
+
+/// The text of a file: UTF-8, with or without its byte order mark.
+pub(crate) fn decode<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str> {
+    std::str::from_utf8(bytes).map_err(|error| Error::YamlFeature {
+        file: file.to_owned(),
+        message: format!("it is not UTF-8: {error}"),
+    })
+}
 
 /// Reads one strict document into an untyped value; `file` names it in errors.
 pub(crate) fn read_value(file: &str, text: &str) -> Result<Value> {
@@ -31,6 +44,53 @@ pub(crate) fn read_value(file: &str, text: &str) -> Result<Value> {
 /// Reads one strict document into a type.
 pub(crate) fn read<T: DeserializeOwned>(file: &str, text: &str) -> Result<T> {
     typed(file, read_value(file, text)?)
+}
+
+/// Reads one document that was not written for prestage: aliases, merge keys and null are allowed,
+/// within a budget that still ends every bomb.
+pub(crate) fn read_foreign<T: DeserializeOwned>(file: &str, text: &str) -> Result<T> {
+    check_size(file, text)?;
+    serde_saphyr::from_str_with_options(text, foreign_options())
+        .map_err(|error| refused(file, &error))
+}
+
+/// The keys of a map in the order of the file, which [`Value`] does not keep.
+#[derive(Debug, Default)]
+pub(crate) struct KeyOrder(pub(crate) Vec<String>);
+
+impl<'de> Deserialize<'de> for KeyOrder {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct Keys;
+        impl<'de> Visitor<'de> for Keys {
+            type Value = KeyOrder;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(
+                self,
+                mut map: M,
+            ) -> std::result::Result<KeyOrder, M::Error> {
+                let mut keys = Vec::new();
+                while let Some((key, IgnoredAny)) = map.next_entry()? {
+                    keys.push(key);
+                }
+                Ok(KeyOrder(keys))
+            }
+        }
+        deserializer.deserialize_map(Keys)
+    }
+}
+
+impl KeyOrder {
+    /// The entries of `map` in this order.
+    pub(crate) fn entries(&self, mut map: Map<String, Value>) -> Vec<(String, Value)> {
+        self.0
+            .iter()
+            .filter_map(|key| map.remove_entry(key))
+            .collect()
+    }
 }
 
 /// Turns an untyped value into a type; unknown keys are refused by the types themselves.
@@ -59,6 +119,27 @@ fn strict_options() -> Options {
         },
         duplicate_keys: DuplicateKeyPolicy::Error,
         merge_keys: MergeKeyPolicy::Error,
+        strict_booleans: true,
+        leading_zero_numbers_as_strings: true,
+        underscored_numbers_as_strings: true,
+        reject_unsupported_tags: true,
+        non_finite_float_policy: NonFiniteFloatPolicy::Reject,
+        with_snippet: false,
+    }
+}
+
+fn foreign_options() -> Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_nodes: FOREIGN_NODES_MAX,
+            max_depth: DEPTH_MAX,
+            max_aliases: FOREIGN_ALIASES_MAX,
+            max_anchors: FOREIGN_ALIASES_MAX,
+            max_documents: 1,
+            max_total_scalar_bytes: BYTES_MAX,
+        },
+        duplicate_keys: DuplicateKeyPolicy::Error,
+        merge_keys: MergeKeyPolicy::Merge,
         strict_booleans: true,
         leading_zero_numbers_as_strings: true,
         underscored_numbers_as_strings: true,

@@ -8,19 +8,28 @@
 //! Cannot express: artifacts and retries without further actions, and manual jobs.
 //! Reference: <https://docs.github.com/actions/reference/workflow-syntax-for-github-actions>.
 
-use std::collections::BTreeMap;
+mod analysis;
+mod model;
 
-use serde::ser::SerializeMap;
-use serde::{Deserialize, Serialize, Serializer};
+use std::collections::BTreeMap;
 
 use crate::assembly::{Activation, AssembledStage, Assembly};
 use crate::definition::{GithubTarget, When};
 use crate::driver::{Driver, OutputFile, header};
 use crate::error::{Error, Result};
+use crate::live::{LivePipeline, TargetFacts};
+use crate::mark;
 use crate::yaml;
+
+pub use model::{
+    Concurrency, Dispatch, Input, Job, Jobs, Push, Step, Strategy, Triggers, Workflow,
+};
 
 const NAME: &str = "github";
 const ACTIVATE_INPUT: &str = "prestage_activate";
+/// What GitHub would evaluate, and an expression that yields just that.
+const EXPRESSION: &str = "${{";
+const EXPRESSION_QUOTED: &str = "${{ '${{' }}";
 /// GitHub's limit on the length of a job id.
 const JOB_ID_LENGTH_MAX: usize = 100;
 
@@ -38,11 +47,11 @@ impl Driver for Github {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn emit(&self, assembly: &Assembly<'_>) -> Result<Vec<OutputFile>> {
-        let stages = assembly.stages()?;
+        let stages = assembly.listed()?;
         let target = &assembly.definition.pipeline.github;
         check_pinned(&target.checkout)?;
         check_literal("branch", &assembly.definition.pipeline.branch)?;
@@ -71,6 +80,18 @@ impl Driver for Github {
             path: format!(".github/workflows/{service}.yml"),
             bytes: text.into_bytes(),
         }])
+    }
+
+    fn analyze(&self, files: &[OutputFile]) -> Result<LivePipeline> {
+        analysis::analyze(files)
+    }
+
+    fn facts(&self, assembly: &Assembly<'_>) -> TargetFacts {
+        TargetFacts::Github(Some(assembly.definition.pipeline.github.clone()))
+    }
+
+    fn schema(&self) -> schemars::Schema {
+        schemars::schema_for!(Workflow)
     }
 }
 
@@ -206,18 +227,12 @@ fn strategy(shards: u32) -> Strategy {
 }
 
 fn env(assembled: &AssembledStage<'_>) -> BTreeMap<String, String> {
-    let quoted = |value: &String| value.replace("${{", "${{ '${{' }}");
-    let mut env: BTreeMap<String, String> = assembled
-        .stage
-        .env
-        .iter()
-        .map(|(name, value)| (name.clone(), quoted(value)))
-        .collect();
-    if let Some(count) = assembled.stage.shards {
-        env.insert("SHARD_INDEX".to_owned(), "${{ matrix.shard }}".to_owned());
-        env.insert("SHARD_COUNT".to_owned(), count.to_string());
-    }
-    env
+    let own = assembled.stage.env.iter().map(|(name, value)| {
+        let quoted = value.replace(EXPRESSION, EXPRESSION_QUOTED);
+        (name.clone(), quoted)
+    });
+    own.chain(mark::variables(assembled, "${{ matrix.shard }}"))
+        .collect()
 }
 
 fn steps(target: &GithubTarget, assembled: &AssembledStage<'_>) -> Vec<Step> {
@@ -236,124 +251,4 @@ fn steps(target: &GithubTarget, assembled: &AssembledStage<'_>) -> Vec<Step> {
         run: Some(assembled.stage.script.join("\n")),
     };
     vec![checkout, run]
-}
-
-/// The file.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Workflow {
-    pub name: String,
-    pub on: Triggers,
-    pub permissions: BTreeMap<String, String>,
-    pub concurrency: Concurrency,
-    pub jobs: Jobs,
-}
-
-/// Jobs in their own order.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(from = "BTreeMap<String, Job>")]
-pub struct Jobs(pub Vec<(String, Job)>);
-
-impl From<BTreeMap<String, Job>> for Jobs {
-    fn from(jobs: BTreeMap<String, Job>) -> Self {
-        Self(jobs.into_iter().collect())
-    }
-}
-
-impl Serialize for Jobs {
-    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (name, job) in &self.0 {
-            map.serialize_entry(name, job)?;
-        }
-        map.end()
-    }
-}
-
-/// `on`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Triggers {
-    pub push: Push,
-    pub workflow_dispatch: Dispatch,
-}
-
-/// `on.push`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Push {
-    pub branches: Vec<String>,
-}
-
-/// `on.workflow_dispatch`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Dispatch {
-    pub inputs: BTreeMap<String, Input>,
-}
-
-/// One input of a dispatch.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Input {
-    pub description: String,
-    #[serde(rename = "type")]
-    pub kind: String,
-    pub required: bool,
-    pub default: String,
-}
-
-/// `concurrency`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Concurrency {
-    pub group: String,
-    pub cancel_in_progress: bool,
-}
-
-/// One job.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Job {
-    pub name: String,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub needs: Vec<String>,
-    #[serde(rename = "if", default, skip_serializing_if = "Option::is_none")]
-    pub condition: Option<String>,
-    pub runs_on: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub container: Option<String>,
-    pub timeout_minutes: u32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub environment: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub concurrency: Option<Concurrency>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub strategy: Option<Strategy>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub env: BTreeMap<String, String>,
-    pub steps: Vec<Step>,
-}
-
-/// `strategy`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Strategy {
-    pub fail_fast: bool,
-    pub matrix: BTreeMap<String, Vec<u32>>,
-}
-
-/// One step.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Step {
-    pub name: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub uses: Option<String>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub with: BTreeMap<String, bool>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub shell: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub run: Option<String>,
 }

@@ -7,21 +7,27 @@
 //!
 //! Reference: <https://docs.gitlab.com/ci/yaml/>.
 
-use std::collections::BTreeMap;
+mod analysis;
+mod model;
 
-use serde::ser::SerializeMap;
-use serde::{Deserialize, Serialize, Serializer};
+use std::collections::BTreeMap;
 
 use crate::assembly::{Activation, AssembledStage, Assembly};
 use crate::definition::When;
 use crate::driver::{Driver, OutputFile, header};
 use crate::error::{Error, Result};
+use crate::live::{LivePipeline, TargetFacts};
+use crate::mark;
 use crate::yaml;
+
+pub use model::{Artifacts, Environment, GitlabFile, Job, Rule, Variable, Workflow};
 
 /// The variable that starts an inactive stage by its key.
 pub const ACTIVATE_VARIABLE: &str = "PRESTAGE_ACTIVATE";
 
 const NAME: &str = "gitlab";
+/// Names the stage that a job is one part of.
+const ONE_OF: &str = "PRESTAGE_ONE_OF";
 /// GitLab's limit of `needs` per job.
 const NEEDS_MAX: usize = 50;
 /// Top-level keys of the format and words that it reads as something else.
@@ -59,20 +65,26 @@ impl Driver for Gitlab {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn emit(&self, assembly: &Assembly<'_>) -> Result<Vec<OutputFile>> {
-        let stages = assembly.stages()?;
+        let stages = assembly.listed()?;
         Error::collected(
             stages
                 .iter()
-                .filter_map(|stage| check(stage).err())
+                .filter_map(|stage| check(&stages, stage).err())
                 .collect(),
         )?;
+        let lanes = lanes(&assembly.stages()?);
+        let jobs = stages
+            .iter()
+            .flat_map(|stage| one_of(&stage.stage.name, job(assembly, lanes.of(stage), stage)))
+            .collect();
         let file = GitlabFile {
-            stages: lanes(&stages),
+            stages: lanes.into_names(),
             workflow: Workflow {
+                name: Some(assembly.definition.service.clone()),
                 rules: vec![Rule {
                     condition: Some(format!(
                         "$CI_COMMIT_BRANCH == \"{}\"",
@@ -81,10 +93,7 @@ impl Driver for Gitlab {
                     when: None,
                 }],
             },
-            jobs: stages
-                .iter()
-                .map(|stage| (stage.stage.name.clone(), job(assembly, stage)))
-                .collect(),
+            jobs,
         };
         let text = format!("{}{}", header(assembly, &self.id()), yaml::write(&file));
         Ok(vec![OutputFile {
@@ -92,9 +101,35 @@ impl Driver for Gitlab {
             bytes: text.into_bytes(),
         }])
     }
+
+    fn analyze(&self, files: &[OutputFile]) -> Result<LivePipeline> {
+        analysis::analyze(files)
+    }
+
+    fn facts(&self, assembly: &Assembly<'_>) -> TargetFacts {
+        TargetFacts::Gitlab(assembly.definition.pipeline.gitlab.clone())
+    }
+
+    fn schema(&self) -> schemars::Schema {
+        schemars::schema_for!(GitlabFile)
+    }
 }
 
-fn check(assembled: &AssembledStage<'_>) -> Result<()> {
+fn check(stages: &[AssembledStage<'_>], assembled: &AssembledStage<'_>) -> Result<()> {
+    let is_several = |name: &String| {
+        stages.iter().any(|known| {
+            known.stage.name == *name
+                && known.stage.when == When::OnFailure
+                && known.needs.len() > 1
+        })
+    };
+    if let Some(needed) = assembled.needs.iter().find(|needed| is_several(needed)) {
+        return Err(Error::TargetUnsupported {
+            driver: NAME,
+            path: format!("/stages/[name={}]/needs", assembled.stage.name),
+            feature: format!("waiting for `{needed}`, which runs when one of several fails"),
+        });
+    }
     let name = &assembled.stage.name;
     if RESERVED.contains(&name.as_str()) {
         return Err(Error::NameTarget {
@@ -131,21 +166,61 @@ fn branch(name: &str) -> Result<&str> {
     })
 }
 
-fn lanes(stages: &[AssembledStage<'_>]) -> Vec<String> {
-    let mut lanes: Vec<String> = Vec::new();
-    for stage in stages {
-        if !lanes.iter().any(|lane| lane == stage.lane()) {
-            lanes.push(stage.lane().to_owned());
+/// The headings: groups and staged stages. GitLab wants the heading of what a job needs above its
+/// own, so where edges between groups run both ways each job gets a heading of its own.
+fn lanes(ordered: &[AssembledStage<'_>]) -> Lanes {
+    let mut names: Vec<String> = Vec::new();
+    for stage in ordered {
+        if !names.iter().any(|lane| lane == stage.lane()) {
+            names.push(stage.lane().to_owned());
         }
     }
-    lanes
+    let place = |name: &str| {
+        let stage = ordered.iter().find(|stage| stage.stage.name == name)?;
+        names.iter().position(|lane| lane == stage.lane())
+    };
+    let is_layered = ordered.iter().all(|stage| {
+        stage
+            .needs
+            .iter()
+            .all(|needed| place(needed) <= place(&stage.stage.name))
+    });
+    if is_layered {
+        return Lanes::Grouped(names);
+    }
+    Lanes::Single(
+        ordered
+            .iter()
+            .map(|stage| stage.stage.name.clone())
+            .collect(),
+    )
 }
 
-fn job(assembly: &Assembly<'_>, assembled: &AssembledStage<'_>) -> Job {
+enum Lanes {
+    Grouped(Vec<String>),
+    Single(Vec<String>),
+}
+
+impl Lanes {
+    fn of<'a>(&self, assembled: &'a AssembledStage<'_>) -> &'a str {
+        match self {
+            Self::Grouped(_) => assembled.lane(),
+            Self::Single(_) => &assembled.stage.name,
+        }
+    }
+
+    fn into_names(self) -> Vec<String> {
+        match self {
+            Self::Grouped(names) | Self::Single(names) => names,
+        }
+    }
+}
+
+fn job(assembly: &Assembly<'_>, lane: &str, assembled: &AssembledStage<'_>) -> Job {
     let stage = assembled.stage;
     let shards = stage.shards.filter(|shards| *shards > 1);
     Job {
-        stage: assembled.lane().to_owned(),
+        stage: lane.to_owned(),
         image: stage.image.clone(),
         tags: assembly.definition.pipeline.gitlab.tags.clone(),
         needs: assembled.needs.clone(),
@@ -156,11 +231,37 @@ fn job(assembly: &Assembly<'_>, assembled: &AssembledStage<'_>) -> Job {
         resource_group: stage.exclusive.clone(),
         environment: stage.environment.clone().map(|name| Environment { name }),
         variables: variables(assembled, shards),
-        script: stage.script.clone(),
+        script: vec![stage.script.join("\n")],
         artifacts: (!stage.artifacts.is_empty()).then(|| Artifacts {
             paths: stage.artifacts.clone(),
         }),
     }
+}
+
+/// The jobs of a stage: one, but for a stage on failure one for each of its needs. GitLab skips a
+/// job as soon as one of its needs was skipped, and whatever fails first skips what comes after it,
+/// so a single job on failure would run only when the last of its needs fails.
+fn one_of(name: &str, job: Job) -> Vec<(String, Job)> {
+    if !is_split(&job) {
+        return vec![(name.to_owned(), job)];
+    }
+    let of_need = |need: &String| {
+        let mut part = job.clone();
+        part.needs = vec![need.clone()];
+        part.variables
+            .insert(ONE_OF.to_owned(), Variable::Plain(name.to_owned()));
+        (format!("{name}:{need}"), part)
+    };
+    job.needs.iter().map(of_need).collect()
+}
+
+fn is_split(job: &Job) -> bool {
+    let on_failure = Some("on_failure");
+    job.needs.len() > 1
+        && job
+            .rules
+            .iter()
+            .all(|rule| rule.when.as_deref() == on_failure)
 }
 
 fn rule(assembled: &AssembledStage<'_>) -> Rule {
@@ -180,136 +281,18 @@ fn rule(assembled: &AssembledStage<'_>) -> Rule {
 }
 
 fn variables(assembled: &AssembledStage<'_>, shards: Option<u32>) -> BTreeMap<String, Variable> {
-    let mut variables: BTreeMap<String, Variable> = assembled
+    // GitLab sets its own index only for jobs that run in parallel.
+    let index = match shards {
+        Some(_) => "$CI_NODE_INDEX",
+        None => "1",
+    };
+    let own = assembled
         .stage
         .env
         .iter()
-        .map(|(name, value)| (name.clone(), Variable::literal(value)))
-        .collect();
-    if let Some(count) = assembled.stage.shards {
-        // GitLab sets its own index only for jobs that run in parallel.
-        let index = if shards.is_some() {
-            "$CI_NODE_INDEX"
-        } else {
-            "1"
-        };
-        variables.insert("SHARD_INDEX".to_owned(), Variable::Plain(index.to_owned()));
-        variables.insert("SHARD_COUNT".to_owned(), Variable::Plain(count.to_string()));
-    }
-    variables
-}
-
-/// The file.
-#[derive(Clone, Debug, PartialEq)]
-pub struct GitlabFile {
-    /// Headings in order.
-    pub stages: Vec<String>,
-    /// When there is a pipeline at all.
-    pub workflow: Workflow,
-    /// Jobs in order.
-    pub jobs: Vec<(String, Job)>,
-}
-
-/// Jobs stand beside the keywords, in their own order.
-impl Serialize for GitlabFile {
-    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.jobs.len() + 2))?;
-        map.serialize_entry("stages", &self.stages)?;
-        map.serialize_entry("workflow", &self.workflow)?;
-        for (name, job) in &self.jobs {
-            map.serialize_entry(name, job)?;
-        }
-        map.end()
-    }
-}
-
-/// `workflow`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Workflow {
-    /// The first rule that holds decides.
-    pub rules: Vec<Rule>,
-}
-
-/// One entry of `rules`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Rule {
-    /// Condition.
-    #[serde(rename = "if", default, skip_serializing_if = "Option::is_none")]
-    pub condition: Option<String>,
-    /// What follows.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub when: Option<String>,
-}
-
-/// One job.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Job {
-    pub stage: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image: Option<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tags: Vec<String>,
-    pub needs: Vec<String>,
-    pub rules: Vec<Rule>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub parallel: Option<u32>,
-    pub timeout: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retry: Option<u32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resource_group: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub environment: Option<Environment>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub variables: BTreeMap<String, Variable>,
-    pub script: Vec<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub artifacts: Option<Artifacts>,
-}
-
-/// `environment`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Environment {
-    /// Its name.
-    pub name: String,
-}
-
-/// `artifacts`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Artifacts {
-    /// Paths kept.
-    pub paths: Vec<String>,
-}
-
-/// A variable: GitLab has a short and a long form.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Variable {
-    /// `NAME: value`, in which `$OTHER` is expanded.
-    Plain(String),
-    /// The long form, which can say that nothing is expanded.
-    Raw {
-        /// The value.
-        value: String,
-        /// Whether `$OTHER` is expanded.
-        expand: bool,
-    },
-}
-
-impl Variable {
-    /// A value that reaches the script unchanged.
-    fn literal(value: &str) -> Self {
-        if value.contains('$') {
-            return Self::Raw {
-                value: value.to_owned(),
-                expand: false,
-            };
-        }
-        Self::Plain(value.to_owned())
-    }
+        .map(|(name, value)| (name.clone(), Variable::literal(value)));
+    let marks = mark::variables(assembled, index)
+        .into_iter()
+        .map(|(name, value)| (name, Variable::Plain(value)));
+    own.chain(marks).collect()
 }

@@ -14,10 +14,13 @@ use crate::driver::{OutputFile, driver};
 use crate::error::{Error, Result};
 use crate::message::Message;
 use crate::provenance::Provenance;
-use crate::stage::{STAGE_FORMAT, StageDefinition};
-use crate::store::{Content, Files};
+use crate::stage::{STAGE_FORMAT, StageDefinition, StageKey};
+use crate::store::{Content, Files, Record};
 
-pub(super) const DEFINITION_FILE: &str = "definition.json";
+use super::state::InstanceState;
+
+const DEFINITION_FILE: &str = "definition.json";
+const BASE_FILE: &str = "base.json";
 const STAGES_FOLDER: &str = "stages/";
 
 /// A staged stage as it is stored.
@@ -42,32 +45,62 @@ pub struct StagedStage {
 /// What the head commit holds for one service.
 #[derive(Clone, Debug)]
 pub(super) struct LiveService {
+    /// What is live, overrides included.
     pub(super) definition: Arc<ApplicationDefinition>,
     pub(super) revision: Revision,
+    /// What the template alone gives: the base of the next three-way merge.
+    pub(super) base: Arc<ApplicationDefinition>,
+    pub(super) base_revision: Revision,
     pub(super) stages: BTreeMap<String, Arc<StagedStage>>,
+    pub(super) state: Arc<InstanceState>,
 }
 
 /// One commit that an operation wants.
 pub(super) struct Planned<'a> {
-    pub(super) content: Content<'a>,
+    /// The folder's change; none when only the record changes.
+    pub(super) content: Option<Content<'a>>,
+    pub(super) records: Vec<Record>,
     pub(super) message: Message,
     /// The service after the commit; none when it has to be read back.
     pub(super) next: Option<LiveService>,
 }
 
 impl LiveService {
-    /// Reads a service's folder.
-    pub(super) fn read(service: &str, files: &Files) -> Result<Self> {
+    /// A service whose definition is just what its template gives.
+    pub(super) fn new(definition: Arc<ApplicationDefinition>, revision: Revision) -> Self {
+        Self {
+            base: definition.clone(),
+            base_revision: revision.clone(),
+            definition,
+            revision,
+            stages: BTreeMap::new(),
+            state: Arc::default(),
+        }
+    }
+
+    /// Reads a service's folder and its record.
+    pub(super) fn read(service: &str, files: &Files, state: InstanceState) -> Result<Self> {
         let path = |file: &str| format!("services/{service}/{file}");
-        let text = |file: &str, bytes: &Arc<[u8]>| {
-            String::from_utf8(bytes.to_vec()).map_err(|error| corrupt(path(file), &error))
+        let definition_in = |file: &str, bytes: &Arc<[u8]>| {
+            String::from_utf8(bytes.to_vec())
+                .map_err(|error| corrupt(path(file), &error))
+                .and_then(|json| ApplicationDefinition::parse(file, &json))
+                .map_err(|error| corrupt(path(file), &error))
         };
         let bytes = files
             .get(DEFINITION_FILE)
             .ok_or_else(|| corrupt(path(DEFINITION_FILE), &"the file is missing"))?;
-        let definition = text(DEFINITION_FILE, bytes)
-            .and_then(|json| ApplicationDefinition::parse(DEFINITION_FILE, &json))
-            .map_err(|error| corrupt(path(DEFINITION_FILE), &error))?;
+        let definition = Arc::new(definition_in(DEFINITION_FILE, bytes)?);
+        let revision = definition.revision();
+        // Repositories from before there were overrides have no base: nothing was overridden.
+        let base = match files.get(BASE_FILE) {
+            Some(base) if base != bytes => Arc::new(definition_in(BASE_FILE, base)?),
+            _ => definition.clone(),
+        };
+        let base_revision = match Arc::ptr_eq(&base, &definition) {
+            true => revision.clone(),
+            false => base.revision(),
+        };
         let mut stages = BTreeMap::new();
         for (file, bytes) in files
             .iter()
@@ -84,34 +117,64 @@ impl LiveService {
             stages.insert(staged.stage.name.clone(), Arc::new(staged));
         }
         Ok(Self {
-            revision: definition.revision(),
-            definition: Arc::new(definition),
+            definition,
+            revision,
+            base,
+            base_revision,
             stages,
+            state: Arc::new(state),
         })
     }
 
+    pub(super) fn state_mut(&mut self) -> &mut InstanceState {
+        Arc::make_mut(&mut self.state)
+    }
+
+    /// Refuses a stage that a rollback removed a short while ago.
+    pub(super) fn check_cool_down(&self, key: &StageKey, at: i64) -> Result<()> {
+        match self.state.cool_down.get(key) {
+            Some(until) if at < *until => Err(Error::CoolDown {
+                key: key.to_string(),
+                until: *until,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether no run in flight still has to pass a stage that `stage` would gate.
+    pub(super) fn is_safe_point(&self, stage: &StageDefinition) -> bool {
+        let gates = || stage.stages.iter().flat_map(|stage| &stage.gates);
+        self.state
+            .pins
+            .values()
+            .all(|pin| gates().all(|gate| !pin.remaining.contains(gate)))
+    }
+
+    /// This state with a stage in it, after `before`.
     pub(super) fn with_stage<'a>(
-        &self,
-        staged: Arc<StagedStage>,
+        mut self,
+        before: &Self,
+        staged: StagedStage,
         message: Message,
     ) -> Result<Option<Planned<'a>>> {
         let file = stage_file(&staged.stage.name);
-        let json = pretty(&to_value(staged.as_ref())).into_bytes();
-        let mut next = self.clone();
-        next.stages.insert(staged.stage.name.clone(), staged);
-        next.planned(Some(self), vec![(file, json)], message)
+        let json = pretty(&to_value(&staged)).into_bytes();
+        self.stages
+            .insert(staged.stage.name.clone(), Arc::new(staged));
+        self.planned(Some(before), vec![(file, json)], message)
     }
 
+    /// This state without that stage, after `before`.
     pub(super) fn without_stage<'a>(
-        &self,
+        mut self,
+        before: &Self,
         name: &str,
         message: Message,
     ) -> Result<Option<Planned<'a>>> {
-        let mut next = self.clone();
-        next.stages.remove(name);
-        let mut planned = next.planned(Some(self), Vec::new(), message)?;
+        self.stages.remove(name);
+        let mut planned = self.planned(Some(before), Vec::new(), message)?;
         if let Some(Planned {
-            content: Content::Edit { remove, .. },
+            content: Some(Content::Edit { remove, .. }),
             ..
         }) = &mut planned
         {
@@ -120,8 +183,31 @@ impl LiveService {
         Ok(planned)
     }
 
-    /// The commit that leads from `before` to this state.
-    pub(super) fn planned<'a>(
+    /// The commit that changes nothing but the record.
+    pub(super) fn recorded<'a>(self, before: &Self, message: Message) -> Planned<'a> {
+        assert_eq!(self.revision, before.revision, "the folder changed as well");
+        Planned {
+            content: None,
+            records: vec![self.state.record(&self.definition.service)],
+            message,
+            next: Some(self),
+        }
+    }
+
+    /// The commit that leads from `before` to this state, its own definition files included.
+    pub(super) fn planned_with_definition<'a>(
+        self,
+        before: Option<&Self>,
+        message: Message,
+    ) -> Result<Option<Planned<'a>>> {
+        let write = vec![
+            (DEFINITION_FILE.to_owned(), self.definition.to_json().into()),
+            (BASE_FILE.to_owned(), self.base.to_json().into()),
+        ];
+        self.planned(before, write, message)
+    }
+
+    fn planned<'a>(
         self,
         before: Option<&Self>,
         mut write: Vec<(String, Vec<u8>)>,
@@ -143,15 +229,35 @@ impl LiveService {
             _ => Vec::new(),
         };
         write.extend(outputs.into_iter().map(|file| (file.path, file.bytes)));
+        let is_recorded = before.map_or(InstanceState::default(), |before| (*before.state).clone())
+            == *self.state;
+        let records = match is_recorded {
+            true => Vec::new(),
+            false => vec![self.state.record(&self.definition.service)],
+        };
         Ok(Some(Planned {
-            content: Content::Edit { write, remove },
+            content: Some(Content::Edit { write, remove }),
+            records,
             message,
             next: Some(self),
         }))
     }
 
+    /// Whether every target can express the pipeline with `stage` active in it.
+    pub(super) fn emit_with(&self, stage: &StageDefinition) -> Result<()> {
+        self.emit_staged(Some(Staged {
+            stage,
+            activation: Activation::Active,
+        }))
+        .map(drop)
+    }
+
     /// The files of all targets.
-    fn emit(&self) -> Result<Vec<OutputFile>> {
+    pub(super) fn emit(&self) -> Result<Vec<OutputFile>> {
+        self.emit_staged(None)
+    }
+
+    fn emit_staged(&self, candidate: Option<Staged<'_>>) -> Result<Vec<OutputFile>> {
         let assembly = Assembly {
             definition: &self.definition,
             revision: &self.revision,
@@ -162,6 +268,7 @@ impl LiveService {
                     stage: &staged.stage,
                     activation: staged.activation,
                 })
+                .chain(candidate)
                 .collect(),
         };
         let mut files = Vec::new();

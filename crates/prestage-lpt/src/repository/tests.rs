@@ -116,6 +116,7 @@ fn the_folder_holds_definition_stages_and_targets() {
             [
                 ".github/workflows/checkout.yml",
                 ".gitlab-ci.yml",
+                "base.json",
                 "definition.json",
                 stage_file.as_str()
             ]
@@ -316,7 +317,15 @@ fn a_changed_definition_keeps_stages_and_drops_files_of_a_lost_target() {
         let files = repository.show("checkout").unwrap();
         assert!(!files.contains_key(".github/workflows/checkout.yml"));
         assert_eq!(repository.stages("checkout").unwrap().count(), 1);
-        assert_eq!(files.len(), 3);
+        let paths: Vec<&str> = files.keys().map(String::as_str).collect();
+        let stage_file = format!("stages/{}.json", fixture::stage(NeedType::Scaling).name);
+        let expected = [
+            ".gitlab-ci.yml",
+            "base.json",
+            "definition.json",
+            &stage_file,
+        ];
+        assert_eq!(paths, expected);
     });
 }
 
@@ -397,16 +406,23 @@ fn places_that_are_no_bare_repository_are_the_worlds_fault() {
 fn a_damaged_file_is_named() {
     let mut store = MemoryStore::new();
     let change = Change {
-        service: "checkout",
-        content: Content::Edit {
-            write: vec![("definition.json".to_owned(), b"{".to_vec())],
-            remove: Vec::new(),
-        },
+        folder: Some(FolderChange {
+            service: "checkout",
+            content: Content::Edit {
+                write: vec![("definition.json".to_owned(), b"{".to_vec())],
+                remove: Vec::new(),
+            },
+        }),
+        records: Vec::new(),
         message: "x".to_owned(),
         at: START,
     };
     store.commit(None, &change).unwrap();
-    let error = PipelineRepository::open(Box::new(store)).unwrap_err();
+    let mut repository = PipelineRepository::open(Box::new(store)).unwrap();
+    let error = repository.definition("checkout").unwrap_err();
+    assert_eq!(repository.unreadable()["checkout"], error);
+    let refused = repository.put_service(&fixture::definition(), START + 1);
+    assert_eq!(refused.unwrap_err(), error);
     assert_eq!(error.code(), "E-STORE-CORRUPT");
     assert!(
         error

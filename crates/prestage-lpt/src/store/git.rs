@@ -1,9 +1,11 @@
 //! The store of production and replay: a bare git repository, through libgit2.
 //!
-//! Layout: `services/<service>/...` on the branch `main`. Trees are built directly, without index
+//! Layout: `services/<service>/...` and `state/...` on the branch `main`. Trees are built directly, without index
 //! or work tree. All objects are written before the branch moves, and the branch moves by
 //! compare-and-swap: a process killed at any moment leaves the old state or the new one, and at
-//! worst unreachable objects. Reads no user configuration: author and times are given.
+//! worst unreachable objects and a lock that the next writer clears. Reads no user configuration: author and times are given.
+
+mod branch_lock;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -13,10 +15,13 @@ use std::sync::Arc;
 use git2::{ErrorCode, ObjectType, Oid, Repository, RepositoryInitOptions, Signature, Time, Tree};
 
 use crate::error::{Error, Result};
-use crate::store::{Change, CommitId, CommitRecord, Content, Files, Store};
+use crate::store::{Change, CommitId, CommitRecord, Content, Files, FolderChange, Record, Store};
+
+use branch_lock::BranchLock;
 
 const BRANCH: &str = "refs/heads/main";
 const ROOT: &str = "services";
+const RECORDS: &str = "state";
 const FILE_MODE: i32 = 0o100_644;
 const TREE_MODE: i32 = 0o040_000;
 
@@ -76,6 +81,22 @@ impl GitStore {
         })
     }
 
+    /// The same store, flushing every object and the branch to the disk before a commit is
+    /// reported: what a power cut needs and a killed process does not. The repository remembers it.
+    pub fn durable(self) -> Result<Self> {
+        let failed = self.failed("setting `core.fsyncObjectFiles`");
+        let mut config = self.repository.config().map_err(&failed)?;
+        config
+            .set_bool("core.fsyncObjectFiles", true)
+            .map_err(&failed)?;
+        // libgit2 reads the setting when it opens a repository.
+        let repository = Repository::open(&self.path).map_err(&failed)?;
+        Ok(Self {
+            repository,
+            path: self.path.clone(),
+        })
+    }
+
     fn failed(&self, operation: &'static str) -> impl Fn(git2::Error) -> Error + '_ {
         move |error| Error::StoreIo {
             path: self.path.clone(),
@@ -119,7 +140,7 @@ impl GitStore {
     }
 
     /// The id of the changed service folder; none when it became empty.
-    fn changed(&self, base: Option<&Tree<'_>>, change: &Change<'_>) -> Result<Option<Oid>> {
+    fn changed(&self, base: Option<&Tree<'_>>, change: &FolderChange<'_>) -> Result<Option<Oid>> {
         match &change.content {
             Content::RestoredFrom(commit) => match self.service_tree(commit, change.service)? {
                 Some(tree) => Ok(Some(tree.id())),
@@ -132,16 +153,18 @@ impl GitStore {
                 let mut edits: BTreeMap<&str, Option<Oid>> =
                     remove.iter().map(|path| (path.as_str(), None)).collect();
                 for (path, bytes) in write {
-                    let blob = self
-                        .repository
-                        .blob(bytes)
-                        .map_err(self.failed("writing a file"))?;
-                    edits.insert(path, Some(blob));
+                    edits.insert(path, Some(self.blob(bytes)?));
                 }
                 let edits: Vec<(&str, Option<Oid>)> = edits.into_iter().collect();
                 self.edited(base, &edits)
             }
         }
+    }
+
+    fn blob(&self, bytes: &[u8]) -> Result<Oid> {
+        self.repository
+            .blob(bytes)
+            .map_err(self.failed("writing a file"))
     }
 
     /// Writes `base` with the edits; paths are sorted, so those of one folder stand together.
@@ -197,19 +220,60 @@ impl GitStore {
         builder.write().map(Some).map_err(&failed)
     }
 
-    /// The root tree with the changed folder in it.
+    /// The root tree with the changed folder and records in it.
     fn root_tree(&self, base: Option<&Tree<'_>>, change: &Change<'_>) -> Result<Oid> {
-        let services = match base {
-            Some(root) => self.subtree(root, ROOT)?,
+        let services = match &change.folder {
+            Some(folder) => Some(self.services_with(base, folder)?),
             None => None,
         };
-        let folder = match &services {
-            Some(services) => self.subtree(services, change.service)?,
-            None => None,
+        let records = match change.records.as_slice() {
+            [] => None,
+            records => Some(self.records_with(base, records)?),
         };
+        let failed = self.failed("writing a tree");
+        let mut builder = self.repository.treebuilder(base).map_err(&failed)?;
+        if let Some(services) = services {
+            builder.insert(ROOT, services, TREE_MODE).map_err(&failed)?;
+        }
+        match records {
+            Some(Some(tree)) => {
+                builder.insert(RECORDS, tree, TREE_MODE).map_err(&failed)?;
+            }
+            Some(None) if builder.get(RECORDS).map_err(&failed)?.is_some() => {
+                builder.remove(RECORDS).map_err(&failed)?;
+            }
+            _ => {}
+        }
+        builder.write().map_err(&failed)
+    }
+
+    fn below_root<'a>(&'a self, root: Option<&Tree<'a>>, name: &str) -> Result<Option<Tree<'a>>> {
+        match root {
+            Some(root) => self.subtree(root, name),
+            None => Ok(None),
+        }
+    }
+
+    fn services_with(&self, root: Option<&Tree<'_>>, change: &FolderChange<'_>) -> Result<Oid> {
+        let services = self.below_root(root, ROOT)?;
+        let folder = self.below_root(services.as_ref(), change.service)?;
         let changed = self.changed(folder.as_ref(), change)?;
-        let services = self.with_entry(services.as_ref(), change.service, changed)?;
-        self.with_entry(base, ROOT, Some(services))
+        self.with_entry(services.as_ref(), change.service, changed)
+    }
+
+    /// The tree of records; none when no record is left.
+    fn records_with(&self, root: Option<&Tree<'_>>, records: &[Record]) -> Result<Option<Oid>> {
+        let tree = self.below_root(root, RECORDS)?;
+        let mut edits: BTreeMap<&str, Option<Oid>> = BTreeMap::new();
+        for record in records {
+            let blob = match &record.bytes {
+                Some(bytes) => Some(self.blob(bytes)?),
+                None => None,
+            };
+            edits.insert(&record.path, blob);
+        }
+        let edits: Vec<(&str, Option<Oid>)> = edits.into_iter().collect();
+        self.edited(tree.as_ref(), &edits)
     }
 
     fn with_entry(&self, base: Option<&Tree<'_>>, name: &str, tree: Option<Oid>) -> Result<Oid> {
@@ -229,6 +293,12 @@ impl GitStore {
 
     /// Compare-and-swap of the branch: the only step that changes what readers see.
     fn move_branch(&self, expected: Option<&git2::Commit<'_>>, new: Oid) -> Result<()> {
+        let io_failed = |error: std::io::Error| Error::StoreIo {
+            path: self.path.clone(),
+            operation: "locking the branch",
+            message: error.to_string(),
+        };
+        let lock = BranchLock::take(self.repository.path()).map_err(io_failed)?;
         let moved = match expected {
             Some(commit) => {
                 self.repository
@@ -236,6 +306,7 @@ impl GitStore {
             }
             None => self.repository.reference(BRANCH, new, false, "prestage"),
         };
+        lock.release().map_err(io_failed)?;
         moved.map(drop).map_err(|error| match error.code() {
             ErrorCode::Modified | ErrorCode::Exists | ErrorCode::NotFound | ErrorCode::Locked => {
                 Error::RefMoved {
@@ -329,6 +400,24 @@ impl Store for GitStore {
     fn folder_hash(&self, commit: &CommitId, service: &str) -> Result<Option<String>> {
         let tree = self.service_tree(commit, service)?;
         Ok(tree.map(|tree| tree.id().to_string()))
+    }
+
+    fn record(&self, commit: &CommitId, path: &str) -> Result<Option<Arc<[u8]>>> {
+        let root = self
+            .find_commit(commit)?
+            .tree()
+            .map_err(self.failed("reading a commit"))?;
+        let full = format!("{RECORDS}/{path}");
+        let entry = match root.get_path(Path::new(&full)) {
+            Ok(entry) => entry,
+            Err(error) if error.code() == ErrorCode::NotFound => return Ok(None),
+            Err(error) => return Err(self.failed("reading a record")(error)),
+        };
+        let blob = self
+            .repository
+            .find_blob(entry.id())
+            .map_err(self.failed("reading a record"))?;
+        Ok(Some(Arc::from(blob.content())))
     }
 
     fn parent(&self, commit: &CommitId) -> Result<Option<CommitId>> {

@@ -8,7 +8,10 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::store::{Change, CommitId, CommitRecord, Content, Files, Store};
+use crate::store::{Change, CommitId, CommitRecord, Content, Files, FolderChange, Store};
+
+/// The commit that wrote a record, and its content; none when it removed it.
+type RecordState = (usize, Option<Arc<[u8]>>);
 
 /// A history in memory.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +20,8 @@ pub struct MemoryStore {
     positions: BTreeMap<CommitId, usize>,
     /// Per service: positions of the commits that changed it and what it was after each.
     folders: BTreeMap<String, Vec<(usize, Arc<Files>)>>,
+    /// Per record the same.
+    records: BTreeMap<String, Vec<RecordState>>,
 }
 
 impl MemoryStore {
@@ -43,7 +48,7 @@ impl MemoryStore {
         Ok(after.checked_sub(1).map(|index| states[index].1.clone()))
     }
 
-    fn changed(&self, change: &Change<'_>) -> Result<Arc<Files>> {
+    fn changed(&self, change: &FolderChange<'_>) -> Result<Arc<Files>> {
         match &change.content {
             Content::RestoredFrom(commit) => {
                 self.folder(commit, change.service)?
@@ -83,8 +88,11 @@ impl Store for MemoryStore {
                 expected: expected.map_or_else(String::new, CommitId::to_string),
             });
         }
-        let files = self.changed(change)?;
-        let id = commit_id(head.as_ref(), change, &files);
+        let changed = match &change.folder {
+            Some(folder) => Some((folder.service, self.changed(folder)?)),
+            None => None,
+        };
+        let id = commit_id(head.as_ref(), change, changed.as_ref());
         let position = self.commits.len();
         self.commits.push(CommitRecord {
             id: id.clone(),
@@ -92,10 +100,14 @@ impl Store for MemoryStore {
             message: change.message.clone(),
         });
         self.positions.insert(id.clone(), position);
-        self.folders
-            .entry(change.service.to_owned())
-            .or_default()
-            .push((position, files));
+        if let Some((service, files)) = changed {
+            let states = self.folders.entry(service.to_owned()).or_default();
+            states.push((position, files));
+        }
+        for record in &change.records {
+            let states = self.records.entry(record.path.clone()).or_default();
+            states.push((position, record.bytes.as_deref().map(Arc::from)));
+        }
         Ok(id)
     }
 
@@ -117,6 +129,15 @@ impl Store for MemoryStore {
     fn folder_hash(&self, commit: &CommitId, service: &str) -> Result<Option<String>> {
         let folder = self.folder(commit, service)?;
         Ok(folder.map(|files| folder_hash(&files).to_hex().to_string()))
+    }
+
+    fn record(&self, commit: &CommitId, path: &str) -> Result<Option<Arc<[u8]>>> {
+        let position = self.position(commit)?;
+        let states = self.records.get(path).map_or(&[][..], Vec::as_slice);
+        let after = states.partition_point(|(at, _)| *at <= position);
+        Ok(after
+            .checked_sub(1)
+            .and_then(|index| states[index].1.clone()))
     }
 
     fn parent(&self, commit: &CommitId) -> Result<Option<CommitId>> {
@@ -146,12 +167,23 @@ fn folder_hash(files: &Files) -> blake3::Hash {
 }
 
 /// Chained like git's ids, so that one sequence of changes always gives the same ids.
-fn commit_id(parent: Option<&CommitId>, change: &Change<'_>, files: &Files) -> CommitId {
+fn commit_id(
+    parent: Option<&CommitId>,
+    change: &Change<'_>,
+    folder: Option<&(&str, Arc<Files>)>,
+) -> CommitId {
     let mut hasher = blake3::Hasher::new();
     hasher.update(parent.map_or("", CommitId::as_str).as_bytes());
-    hasher.update(change.service.as_bytes());
-    hasher.update(&[0]);
-    hasher.update(folder_hash(files).as_bytes());
+    if let Some((service, files)) = folder {
+        hasher.update(service.as_bytes());
+        hasher.update(&[0]);
+        hasher.update(folder_hash(files).as_bytes());
+    }
+    for record in &change.records {
+        hasher.update(record.path.as_bytes());
+        hasher.update(&[0]);
+        hasher.update(blake3::hash(record.bytes.as_deref().unwrap_or_default()).as_bytes());
+    }
     hasher.update(&change.at.to_le_bytes());
     hasher.update(change.message.as_bytes());
     CommitId::from_hex(&hasher.finalize().to_hex()[..40])
