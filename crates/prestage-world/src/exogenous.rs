@@ -27,30 +27,6 @@ pub struct Demand {
     pub values: Vec<f32>,
 }
 
-impl Demand {
-    /// Index of the value in force at `at`, if the trace covers it.
-    pub fn index(&self, at: SimTime) -> Option<usize> {
-        let offset = at.as_micros() - self.first.as_micros();
-        let index = offset.div_euclid(self.step.as_micros());
-        usize::try_from(index)
-            .ok()
-            .filter(|&index| index < self.values.len())
-    }
-
-    /// The load in force at `at`; NaN where it is unknown.
-    pub fn load(&self, at: SimTime) -> f64 {
-        self.index(at)
-            .map_or(f64::NAN, |index| f64::from(self.values[index]))
-    }
-
-    /// Is `at` a time at which a value was recorded?
-    pub fn is_sampled(&self, at: SimTime) -> bool {
-        let offset = at.as_micros() - self.first.as_micros();
-        // Grids need not start on a whole minute: the sweep that follows counts.
-        offset.rem_euclid(self.step.as_micros()) < 60_000_000
-    }
-}
-
 /// A dependency that must be moved.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DependencyNeed {
