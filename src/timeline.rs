@@ -1,9 +1,9 @@
 //! One week of one run, as rows for the report: what each cell forecast, where its
 //! threshold stood, when a stage was staged and when it was needed.
-use prestage_controller::{CellId, PipelineHost, StageState};
+use prestage_controller::{CellId, Controller, PipelineHost, StageState};
 use prestage_des::SimTime;
 use prestage_envs::Moment;
-use prestage_world::CellTally;
+use prestage_world::{CellTally, World};
 
 use crate::run_folder::{Outcome, TimelineRow};
 
@@ -32,22 +32,25 @@ impl Timeline {
     /// Looks at a run between two turns of the control loop.
     pub fn watch(&mut self, moment: &Moment) {
         let now = moment.world.now();
+        let Some(controller) = moment.controller else {
+            return;
+        };
         if now < self.next || now >= self.from + LENGTH {
             return;
         }
         self.next = now + EVERY;
-        let n_cells = moment.controller.n_cells();
+        let n_cells = controller.n_cells();
         let first = self.tallies.is_empty();
         for index in 0..n_cells {
             let cell = CellId(index as u32);
-            let tally = *moment.world.tally(cell);
+            let tally = moment.world.tally(cell);
             let before = if first { tally } else { self.tallies[index] };
-            if moment
-                .controller
+            if controller
                 .spec(cell)
                 .is_open(prestage_telemetry::Timestamp(now.as_micros()))
             {
-                self.rows.push(row(moment, cell, &before, &tally));
+                self.rows
+                    .push(row(moment.world, controller, cell, (&before, &tally)));
             }
             match self.tallies.get_mut(index) {
                 Some(slot) => *slot = tally,
@@ -62,12 +65,17 @@ impl Timeline {
     }
 }
 
-fn row(moment: &Moment, cell: CellId, before: &CellTally, now: &CellTally) -> TimelineRow {
-    let spec = moment.controller.spec(cell);
-    let view = moment.controller.view(cell);
-    let stage = moment.world.stage(cell);
+fn row(
+    world: &World,
+    controller: &Controller,
+    cell: CellId,
+    (before, now): (&CellTally, &CellTally),
+) -> TimelineRow {
+    let spec = controller.spec(cell);
+    let view = controller.view(cell);
+    let stage = world.stage(cell);
     TimelineRow {
-        epoch: moment.world.now().as_micros() / 1_000_000,
+        epoch: world.now().as_micros() / 1_000_000,
         service: spec.service_name.clone(),
         need: spec.need.to_string(),
         probability: Some(view.probability),

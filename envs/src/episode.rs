@@ -55,12 +55,12 @@ pub struct Setting {
     pub prices: PriceBook,
 }
 
-/// A glance at a run between two turns of the control loop.
+/// A glance at a run: after a day of its history, or after a turn of the control loop.
 pub struct Moment<'a> {
     /// The world.
     pub world: &'a World,
-    /// The controller, after it has decided.
-    pub controller: &'a Controller,
+    /// The controller, after it has decided; `None` in the history.
+    pub controller: Option<&'a Controller>,
 }
 
 /// How a run ended.
@@ -126,7 +126,8 @@ pub fn run_arm(setting: &Setting, arm: &Arm, policy: &mut dyn Policy) -> Episode
         .expect("a simulated world refuses nothing that a controller asks")
 }
 
-/// Runs an arm on any host; `watch` sees every turn of the control loop.
+/// Runs an arm on any host; `watch` sees every day of the history and every turn of
+/// the control loop.
 pub fn run_episode(
     setting: &Setting,
     arm: &Arm,
@@ -135,7 +136,12 @@ pub fn run_episode(
     watch: &mut dyn FnMut(Moment),
 ) -> Result<Episode, HostError> {
     let mut controller = setting.controller(arm);
-    host.world().warm_up(&mut controller);
+    host.world().warm_up_watched(&mut controller, &mut |world| {
+        watch(Moment {
+            world,
+            controller: None,
+        });
+    });
     let end = setting.record.end;
     let mut days = Days::new(setting);
     while host.world().now() < end {
@@ -143,7 +149,7 @@ pub fn run_episode(
         reconcile(&mut controller, host.ports(), policy)?;
         watch(Moment {
             world: host.world(),
-            controller: &controller,
+            controller: Some(&controller),
         });
         let next = host.world().now() + SimTime::from_micros(RECONCILE_EVERY.0);
         host.advance(next)?;
@@ -152,7 +158,7 @@ pub fn run_episode(
     days.finish(host.world(), &setting.prices);
     let world = host.world();
     let cell = |spec: &CellSpec| {
-        let tally = *world.tally(spec.id);
+        let tally = world.tally(spec.id);
         CellResult {
             spec: spec.clone(),
             tally,

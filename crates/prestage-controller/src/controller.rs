@@ -203,8 +203,11 @@ impl Controller {
                 Outcome::Need { cell, at, hit } => self.cells[cell.index()].health.need(at, hit),
                 Outcome::Ready { cell, lead, .. } => self.cells[cell.index()].health.ready(lead),
                 Outcome::Ended {
-                    cell, end, idle, ..
-                } => self.cells[cell.index()].health.ended(end, idle),
+                    cell,
+                    at,
+                    end,
+                    idle,
+                } => self.cells[cell.index()].health.ended(at, end, idle),
             }
         }
     }

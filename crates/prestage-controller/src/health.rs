@@ -17,9 +17,12 @@ const PENDING_MAX: usize = 64;
 /// Exponentially forgotten statistics of one cell.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Health {
+    /// When the first pending forecast comes due: until then there is nothing to do.
+    next_due: Option<Timestamp>,
     pending: VecDeque<(Timestamp, Timestamp, f64)>,
     needs: VecDeque<Timestamp>,
-    at: Timestamp,
+    /// The weekly counts are as of here.
+    counted_at: Timestamp,
     /// Mean of forecast minus outcome over about a day; positive is too high.
     pub calibration_day: f64,
     /// The same over about a week.
@@ -40,8 +43,6 @@ pub(crate) struct Health {
     /// read every five minutes and change with every stage.
     lead_median: f64,
     lead_p90: f64,
-    /// What is kept of a week's counts over this many hours.
-    forgetting: (f64, f64),
 }
 
 impl Health {
@@ -62,18 +63,11 @@ impl Health {
         self
     }
 
-    /// Forgets for the time that passed and resolves forecasts that came due.
+    /// Resolves forecasts that came due.
     pub(crate) fn advance(&mut self, now: Timestamp) {
-        let hours = (now.0 - self.at.0).max(0) as f64 / 3.6e9;
-        self.at = now;
-        if self.forgetting.0 != hours {
-            self.forgetting = (hours, (-hours / WEEK_H).exp());
+        if self.next_due.is_none_or(|due| due > now) {
+            return;
         }
-        let kept = self.forgetting.1;
-        self.hits_week *= kept;
-        self.misses_week *= kept;
-        self.waste_week *= kept;
-        self.rollbacks_week *= kept;
         while let Some(&(made, due, probability)) = self.pending.front() {
             if due > now {
                 break;
@@ -81,6 +75,25 @@ impl Health {
             self.pending.pop_front();
             self.resolve(made, due, probability);
         }
+        self.next_due = self.pending.front().map(|&(_, due, _)| due);
+        self.drop_needs(now);
+    }
+
+    /// Lets the weekly counts fade up to `now`. Readers of the counts come first here.
+    pub(crate) fn fade(&mut self, now: Timestamp) {
+        let hours = (now.0 - self.counted_at.0) as f64 / 3.6e9;
+        if hours > 0.0 {
+            self.counted_at = now;
+            let kept = (-hours / WEEK_H).exp();
+            self.hits_week *= kept;
+            self.misses_week *= kept;
+            self.waste_week *= kept;
+            self.rollbacks_week *= kept;
+        }
+    }
+
+    /// Needs before the oldest pending forecast decide nothing any more.
+    fn drop_needs(&mut self, now: Timestamp) {
         let oldest = self.pending.front().map_or(now, |&(made, ..)| made);
         while self.needs.front().is_some_and(|&at| at <= oldest) {
             self.needs.pop_front();
@@ -100,9 +113,14 @@ impl Health {
             .rposition(|&(_, other, _)| other <= due)
             .map_or(0, |i| i + 1);
         self.pending.insert(place, (made, due, probability));
+        self.next_due = self.pending.front().map(|&(_, due, _)| due);
     }
 
     pub(crate) fn need(&mut self, at: Timestamp, hit: bool) {
+        self.fade(at);
+        if self.pending.is_empty() {
+            self.needs.clear();
+        }
         self.needs.push_back(at);
         *(if hit {
             &mut self.hits_week
@@ -120,7 +138,8 @@ impl Health {
         *self = std::mem::take(self).with_lead();
     }
 
-    pub(crate) fn ended(&mut self, end: StageEnd, idle: Span) {
+    pub(crate) fn ended(&mut self, at: Timestamp, end: StageEnd, idle: Span) {
+        self.fade(at);
         match end {
             StageEnd::Used => {
                 self.idle_at_hit_h += 0.2 * (idle.0 as f64 / 3.6e9 - self.idle_at_hit_h)

@@ -179,11 +179,12 @@ pub(crate) fn write(controller: &mut Controller, ports: &dyn Ports, now: Timesta
         now,
     };
     for (cell, row) in cells
-        .iter()
+        .iter_mut()
         .zip(observations.chunks_exact_mut(FIELDS.len()))
     {
         let mut writer = Writer { row, next: 0 };
         if cell.spec.is_open(now) {
+            cell.health.fade(now);
             write_cell(&mut writer, cell, ports.stage(cell.spec.id), view);
             write_global(&mut writer, runners, view);
             write_calendar(&mut writer, cell, view);

@@ -110,6 +110,9 @@ pub struct PreemptiveResource<J> {
     line: Line<Held<J>>,
     /// Ascending by start. Pools are small: a scan beats an index.
     in_service: Vec<InService<J>>,
+    /// How many of them there are of each class: a pool full of jobs that may not be
+    /// interrupted, the usual one, is not searched.
+    of_class: Vec<usize>,
     tally: ServiceTally,
     /// Statistics count from here.
     start: SimTime,
@@ -162,6 +165,7 @@ impl<J: Copy + PartialEq> PreemptiveResource<J> {
             busy: CountArea::new(0),
             line: Line::starting_at(SimTime::ZERO),
             in_service: Vec::new(),
+            of_class: Vec::new(),
             tally: ServiceTally::default(),
             start: SimTime::ZERO,
         }
@@ -270,16 +274,25 @@ impl<J: Copy + PartialEq> PreemptiveResource<J> {
         if self.busy() > self.servers() {
             return None;
         }
-        let victim = self.worst()?;
-        let worst = self.in_service[victim].class;
-        (worst > class && worst >= self.preemption.from_class).then_some(victim)
+        let worst = self.worst_class()?;
+        (worst > class && worst >= self.preemption.from_class)
+            .then(|| self.last_of(worst))
+            .flatten()
+    }
+
+    fn worst_class(&self) -> Option<u8> {
+        let class = self.of_class.iter().rposition(|&jobs| jobs > 0)?;
+        u8::try_from(class).ok()
+    }
+
+    /// The last to start of a class.
+    fn last_of(&self, class: u8) -> Option<usize> {
+        self.in_service.iter().rposition(|job| job.class == class)
     }
 
     /// The last to start of the worst class in service.
     fn worst(&self) -> Option<usize> {
-        let jobs = self.in_service.iter().enumerate();
-        jobs.max_by_key(|(place, job)| (job.class, *place))
-            .map(|(place, _)| place)
+        self.last_of(self.worst_class()?)
     }
 
     fn interrupt(&mut self, now: SimTime, victim: usize) -> J {
@@ -314,6 +327,11 @@ impl<J: Copy + PartialEq> PreemptiveResource<J> {
 
     fn serve(&mut self, job: InService<J>) -> Start<J> {
         self.busy.increment(job.since - self.start);
+        let class = usize::from(job.class);
+        if self.of_class.len() <= class {
+            self.of_class.resize(class + 1, 0);
+        }
+        self.of_class[class] += 1;
         self.in_service.push(job);
         Start {
             job: job.job,
@@ -323,7 +341,8 @@ impl<J: Copy + PartialEq> PreemptiveResource<J> {
 
     fn leave_service(&mut self, now: SimTime, place: usize) {
         self.busy.decrement(now - self.start);
-        self.in_service.remove(place);
+        let job = self.in_service.remove(place);
+        self.of_class[usize::from(job.class)] -= 1;
     }
 
     fn place(&self, job: J) -> Option<usize> {

@@ -10,56 +10,72 @@
 use prestage_telemetry::Timestamp;
 
 const CALENDAR: usize = 48;
+/// Most covariates of one process.
+const FACTORS_MAX: usize = 4;
 /// Prior weight of a multiplier, in expected events.
 const PRIOR_EVENTS: f64 = 1.0;
 const HOUR: i64 = 3_600_000_000;
 
 /// One multiplier, by bin of a covariate.
-#[derive(Clone, Debug, Default)]
-pub struct HazardFactor {
-    events: Vec<f64>,
-    expected: Vec<f64>,
+#[derive(Clone, Debug)]
+struct Factor {
+    bins: Vec<Bin>,
+    /// Published multipliers, of which a forecast reads a few in a row.
     published: Vec<f64>,
-    bin: usize,
 }
 
-impl HazardFactor {
+/// What has been learnt of a bin.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bin {
+    events: f64,
+    expected: f64,
+}
+
+impl Factor {
     /// All bins at one.
-    pub fn new(bins: usize) -> Self {
+    fn new(bins: usize) -> Self {
         Self {
-            events: vec![0.0; bins],
-            expected: vec![0.0; bins],
+            bins: vec![Bin::default(); bins],
             published: vec![1.0; bins],
-            bin: 0,
         }
     }
 
-    fn learn_exposure(&mut self, bin: usize, expected: f64, kept: f64) {
-        for value in self.events.iter_mut().chain(self.expected.iter_mut()) {
-            *value *= kept;
+    fn forget(&mut self, kept: f64) {
+        for bin in &mut self.bins {
+            bin.events *= kept;
+            bin.expected *= kept;
         }
-        self.expected[bin] += expected;
     }
 
     fn publish(&mut self) {
-        for bin in 0..self.published.len() {
-            self.published[bin] =
-                (self.events[bin] + PRIOR_EVENTS) / (self.expected[bin] + PRIOR_EVENTS);
+        for (published, bin) in self.published.iter_mut().zip(&self.bins) {
+            *published = (bin.events + PRIOR_EVENTS) / (bin.expected + PRIOR_EVENTS);
         }
     }
 }
 
 /// See the module.
+///
+/// Time passes every few minutes and bins change every few hours: exposure waits in
+/// the struct until the bins it belongs to are left, so that most calls touch nothing
+/// else. With a thousand services that is most of the cost of a forecast.
 #[derive(Clone, Debug)]
 pub struct Hazard {
     prior_rate: f64,
     memory_h: f64,
     base_events: f64,
     base_hours: f64,
-    calendar: HazardFactor,
-    factors: Vec<HazardFactor>,
     clock: Option<Timestamp>,
-    pending_h: f64,
+    /// Hours since the last forgetting.
+    unforgotten_h: f64,
+    /// Expected events that are not booked in the present bins yet.
+    unbooked: f64,
+    /// Product of the published multipliers of the present bins, but for the calendar.
+    multiplier: f64,
+    /// The calendar's present bin, then those of the covariates.
+    present: [u8; 1 + FACTORS_MAX],
+    /// The calendar, then the covariates.
+    factors: Vec<Factor>,
 }
 
 impl Hazard {
@@ -67,18 +83,24 @@ impl Hazard {
     /// `factor_bins` gives the number of bins of every covariate.
     pub fn new(prior_rate: f64, factor_bins: &[usize]) -> Self {
         assert!(prior_rate > 0.0, "prior rate is {prior_rate}");
+        assert!(
+            factor_bins.len() <= FACTORS_MAX && factor_bins.iter().all(|&bins| bins <= 256),
+            "at most {FACTORS_MAX} covariates of at most 256 bins, not {factor_bins:?}"
+        );
         Self {
             prior_rate,
             memory_h: 28.0 * 24.0,
             base_events: 0.0,
             base_hours: 0.0,
-            calendar: HazardFactor::new(CALENDAR),
-            factors: factor_bins
-                .iter()
-                .map(|&bins| HazardFactor::new(bins))
-                .collect(),
             clock: None,
-            pending_h: 0.0,
+            unforgotten_h: 0.0,
+            unbooked: 0.0,
+            multiplier: 1.0,
+            present: [0; 1 + FACTORS_MAX],
+            factors: std::iter::once(CALENDAR)
+                .chain(factor_bins.iter().copied())
+                .map(Factor::new)
+                .collect(),
         }
     }
 
@@ -88,23 +110,34 @@ impl Hazard {
         self.memory_h = hours;
     }
 
-    /// Sets the bin a covariate is in from now on; call [`Hazard::advance`] first.
+    /// Sets the bin a covariate is in from now on, the last one for what is beyond it;
+    /// call [`Hazard::advance`] first.
     pub fn set_bin(&mut self, factor: usize, bin: usize) {
-        let factor = &mut self.factors[factor];
-        factor.bin = bin.min(factor.published.len() - 1);
+        if bin == usize::from(self.present[1 + factor]) {
+            return;
+        }
+        let last = self.factors[1 + factor].published.len() - 1;
+        self.book();
+        self.present[1 + factor] = bin.min(last) as u8;
+        self.multiply();
     }
 
     /// Lets time pass without an event.
     pub fn advance(&mut self, to: Timestamp) {
         let Some(mut at) = self.clock else {
             self.clock = Some(to);
+            self.present[0] = calendar_bin(to) as u8;
             return;
         };
         while at < to {
             let hour_end = Timestamp((at.0.div_euclid(HOUR) + 1) * HOUR);
             let end = hour_end.min(to);
-            self.expose(at, (end.0 - at.0) as f64 / HOUR as f64);
+            self.expose((end.0 - at.0) as f64 / HOUR as f64);
             at = end;
+            if at == hour_end {
+                self.book();
+                self.present[0] = calendar_bin(at) as u8;
+            }
         }
         self.clock = Some(at);
     }
@@ -116,18 +149,20 @@ impl Hazard {
 
     /// Records an event at the time advanced to.
     pub fn record(&mut self) {
-        let Some(at) = self.clock else { return };
+        if self.clock.is_none() {
+            return;
+        }
         self.base_events += 1.0;
-        self.calendar.events[calendar_bin(at)] += 1.0;
-        for factor in &mut self.factors {
-            factor.events[factor.bin] += 1.0;
+        for (factor, &bin) in self.factors.iter_mut().zip(&self.present) {
+            factor.bins[usize::from(bin)].events += 1.0;
         }
     }
 
     /// Publishes the multipliers learnt so far.
     pub fn retrain(&mut self) {
-        self.calendar.publish();
-        self.factors.iter_mut().for_each(HazardFactor::publish);
+        self.book();
+        self.factors.iter_mut().for_each(Factor::publish);
+        self.multiply();
     }
 
     /// Events an hour, before calendar and factors.
@@ -138,22 +173,17 @@ impl Hazard {
     /// Expected number of events in `(now, now + hours]`, the covariates staying
     /// in their present bins.
     pub fn expected(&self, now: Timestamp, hours: f64) -> f64 {
-        let factor: f64 = self
-            .factors
-            .iter()
-            .map(|factor| factor.published[factor.bin])
-            .product();
         let mut left = hours;
         let mut at = now;
         let mut sum = 0.0;
         while left > 1e-9 {
             let to_hour = (HOUR - at.0.rem_euclid(HOUR)) as f64 / HOUR as f64;
             let piece = to_hour.min(left);
-            sum += piece * self.calendar.published[calendar_bin(at)];
+            sum += piece * self.factors[0].published[calendar_bin(at)];
             left -= piece;
             at = Timestamp(at.0 + (piece * HOUR as f64).ceil() as i64);
         }
-        self.base_rate() * factor * sum
+        self.base_rate() * self.multiplier * sum
     }
 
     /// Probability of at least one event in `(now, now + hours]`.
@@ -161,26 +191,36 @@ impl Hazard {
         -(-self.expected(now, hours)).exp_m1()
     }
 
-    /// Exposure is booked an hour at a time: forgetting costs a pass over all
-    /// bins, and calls come every five minutes.
-    fn expose(&mut self, at: Timestamp, hours: f64) {
+    /// Forgetting costs a pass over all bins, so it comes every six hours.
+    fn expose(&mut self, hours: f64) {
         self.base_hours += hours;
-        self.pending_h += hours;
-        let expected = self.base_rate() * hours;
-        self.calendar.expected[calendar_bin(at)] += expected;
-        for factor in &mut self.factors {
-            factor.expected[factor.bin] += expected;
-        }
-        if self.pending_h >= 6.0 {
-            let kept = (-std::f64::consts::LN_2 * self.pending_h / self.memory_h).exp();
-            self.pending_h = 0.0;
+        self.unforgotten_h += hours;
+        self.unbooked += self.base_rate() * hours;
+        if self.unforgotten_h >= 6.0 {
+            self.book();
+            let kept = (-std::f64::consts::LN_2 * self.unforgotten_h / self.memory_h).exp();
+            self.unforgotten_h = 0.0;
             self.base_events *= kept;
             self.base_hours *= kept;
-            self.calendar.learn_exposure(0, 0.0, kept);
             self.factors
                 .iter_mut()
-                .for_each(|factor| factor.learn_exposure(0, 0.0, kept));
+                .for_each(|factor| factor.forget(kept));
         }
+    }
+
+    /// Books the exposure of the present bins before one of them is left.
+    fn book(&mut self) {
+        let expected = std::mem::take(&mut self.unbooked);
+        for (factor, &bin) in self.factors.iter_mut().zip(&self.present) {
+            factor.bins[usize::from(bin)].expected += expected;
+        }
+    }
+
+    fn multiply(&mut self) {
+        let factors = self.factors.iter().zip(&self.present).skip(1);
+        self.multiplier = factors
+            .map(|(factor, &bin)| factor.published[usize::from(bin)])
+            .product();
     }
 }
 

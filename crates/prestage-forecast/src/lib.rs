@@ -18,7 +18,7 @@ mod dependency;
 mod hazard;
 
 pub use dependency::DependencyModel;
-pub use hazard::{Hazard, HazardFactor};
+pub use hazard::Hazard;
 pub use model::{
     Entry, NEED_MODELS, NeedModel, NeedModelInput, RequiredReplicas, entry, required_replicas,
 };

@@ -62,9 +62,15 @@ pub struct ScalingModel {
     growth: f64,
     persistence: f64,
     forgetting: Forgetting,
-    learning: [f64; PROFILE],
-    learning_weight: [f64; PROFILE],
+    learning: [Slot; PROFILE],
     profile: [f64; PROFILE],
+}
+
+/// Mean deviation of the log load from its slow level, and the hours behind it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Slot {
+    mean: f64,
+    weight_h: f64,
 }
 
 /// What is kept of each statistic over one step. Steps are nearly always the
@@ -124,8 +130,7 @@ impl ScalingModel {
             growth: growth(0.01, 0.04),
             persistence: 0.01,
             forgetting: Forgetting::default(),
-            learning: [0.0; PROFILE],
-            learning_weight: [0.0; PROFILE],
+            learning: [Slot::default(); PROFILE],
             profile: [0.0; PROFILE],
         }
     }
@@ -181,11 +186,10 @@ impl ScalingModel {
     }
 
     fn learn_profile(&mut self, at: Timestamp, deviation: f64, elapsed_h: f64) {
-        let slot = slot(at).0;
-        let kept = self.learning_weight[slot] * self.forgetting.profile;
-        self.learning_weight[slot] = kept + elapsed_h.min(24.0);
-        let share = elapsed_h.min(24.0) / self.learning_weight[slot].max(1e-9);
-        self.learning[slot] += share * (deviation - self.learning[slot]);
+        let slot = &mut self.learning[slot(at).0];
+        slot.weight_h = slot.weight_h * self.forgetting.profile + elapsed_h.min(24.0);
+        let share = elapsed_h.min(24.0) / slot.weight_h.max(1e-9);
+        slot.mean += share * (deviation - slot.mean);
     }
 
     /// Profile at `at`, linear between the middles of the hours.
@@ -252,16 +256,21 @@ impl NeedModel for ScalingModel {
     }
 
     fn retrain(&mut self, _now: Timestamp) {
-        let weight: f64 = self.learning_weight.iter().sum();
+        let weight: f64 = self.learning.iter().map(|slot| slot.weight_h).sum();
         if weight < 24.0 {
             return;
         }
         let before = self.last.map(|(at, _)| self.seasonal(at));
-        let mean = dot(&self.learning, &self.learning_weight) / weight;
-        for slot in 0..PROFILE {
+        let sum: f64 = self
+            .learning
+            .iter()
+            .map(|slot| slot.mean * slot.weight_h)
+            .sum();
+        let mean = sum / weight;
+        for (profile, slot) in self.profile.iter_mut().zip(&self.learning) {
             // Half an hour of prior weight: a slot seen for one hour moves two thirds of the way.
-            let shrink = self.learning_weight[slot] / (self.learning_weight[slot] + 0.5);
-            self.profile[slot] = shrink * (self.learning[slot] - mean);
+            let shrink = slot.weight_h / (slot.weight_h + 0.5);
+            *profile = shrink * (slot.mean - mean);
         }
         // The level is relative to the profile: move it so that the fit at the
         // last sample stays what it was.
@@ -345,10 +354,6 @@ fn blend(old: f64, new: f64, kept: f64) -> f64 {
 
 fn square(x: f64) -> f64 {
     x * x
-}
-
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(x, y)| x * y).sum()
 }
 
 #[cfg(test)]

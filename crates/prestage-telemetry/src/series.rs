@@ -47,10 +47,11 @@ impl SeriesId {
         }
     }
 
-    /// Column in a dense table whose first row is the global one.
-    pub(crate) const fn column(self) -> usize {
-        // GLOBAL is u32::MAX, so that adding one wraps it to row 0.
-        self.service.0.wrapping_add(1) as usize * Metric::COUNT + self.metric.index()
+    /// Column in a dense table with a block for every metric, of the global series
+    /// first and `services` more: a sweep of all services goes through it in order.
+    pub(crate) const fn column(self, services: usize) -> usize {
+        // GLOBAL is u32::MAX, so that adding one wraps it to place 0.
+        self.metric.index() * (services + 1) + self.service.0.wrapping_add(1) as usize
     }
 }
 
@@ -75,12 +76,21 @@ mod tests {
 
     #[test]
     fn columns_are_dense_and_global_comes_first() {
-        assert_eq!(SeriesId::global(Metric::RequestsPerSecond).column(), 0);
+        const SERVICES: usize = 3;
         assert_eq!(
-            SeriesId::global(Metric::BuildFailuresTotal).column(),
-            Metric::COUNT - 1
+            SeriesId::global(Metric::RequestsPerSecond).column(SERVICES),
+            0
         );
-        let first = SeriesId::new(ServiceId(0), Metric::RequestsPerSecond);
-        assert_eq!(first.column(), Metric::COUNT);
+        let mut columns: Vec<usize> = crate::METRICS
+            .iter()
+            .flat_map(|row| {
+                let services = (0..SERVICES as u32).map(ServiceId);
+                std::iter::once(ServiceId::GLOBAL)
+                    .chain(services)
+                    .map(|service| SeriesId::new(service, row.metric).column(SERVICES))
+            })
+            .collect();
+        columns.sort_unstable();
+        assert!(columns.into_iter().eq(0..Metric::COUNT * (SERVICES + 1)));
     }
 }

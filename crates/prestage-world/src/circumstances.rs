@@ -24,6 +24,7 @@ impl World {
         let incidents = &mut self.services[service as usize].incidents;
         let first = incidents.iter().all(|&open| open == 0);
         incidents[cause as usize] += 1;
+        self.set_available(service);
         if first {
             self.series(service, Metric::IncidentOpen, 1.0);
         }
@@ -37,7 +38,9 @@ impl World {
         let incidents = &mut self.services[service as usize].incidents;
         assert!(incidents[cause as usize] > 0, "an incident ended twice");
         incidents[cause as usize] -= 1;
-        if incidents.iter().all(|&open| open == 0) {
+        let last = incidents.iter().all(|&open| open == 0);
+        self.set_available(service);
+        if last {
             self.series(service, Metric::IncidentOpen, 0.0);
         }
     }
@@ -49,12 +52,17 @@ impl World {
             .any(|&open| open > 0)
     }
 
-    /// Share of a service's replicas that is out of service now.
-    pub(crate) fn capacity_loss(&self, service: usize) -> f64 {
-        if self.services[service].incidents[IncidentCause::Itself as usize] > 0 {
-            self.options.capacity_loss
-        } else {
-            0.0
+    /// Tells a service's load what incidents leave of its replicas.
+    fn set_available(&mut self, service: u32) {
+        let state = &self.services[service as usize];
+        let impaired = state.incidents[IncidentCause::Itself as usize] > 0;
+        if let Some(load) = state.load {
+            let loss = if impaired {
+                self.options.capacity_loss
+            } else {
+                0.0
+            };
+            self.loads[load].available = 1.0 - loss;
         }
     }
 

@@ -38,6 +38,14 @@ impl CellTally {
         self.expired + self.withdrawn + self.rolled_back
     }
 
+    /// A predicted stage stood ready for so many minutes, each of which took
+    /// `upkeep` runner minutes.
+    pub(crate) fn stood_ready(&mut self, minutes: u64, upkeep: f64) {
+        let minutes = minutes as f64;
+        self.staged_hours += minutes / 60.0;
+        self.usage.runner_minutes += minutes * upkeep;
+    }
+
     pub(crate) fn end(&mut self, end: StageEnd) {
         *match end {
             StageEnd::Used => &mut self.used,

@@ -13,7 +13,6 @@ use prestage_telemetry::{Metric, Span};
 
 use crate::event_log::LogKind;
 use crate::exogenous::BuildResult;
-use crate::load::LoadState;
 use crate::pool::{Job, class};
 use crate::stage::{Refresh, Stage, StageEvent, StageEventKind, StageId, StageOrigin};
 use crate::workloads::timestamp;
@@ -43,13 +42,13 @@ impl World {
     }
 
     /// A load outgrows its capacity.
-    pub(crate) fn scaling_need(&mut self, cell: CellId, load: &mut LoadState) {
-        if self.meet(cell, load.required, 0.0)
+    pub(crate) fn scaling_need(&mut self, cell: CellId, load: usize) {
+        if self.meet(cell, self.loads[load].required, 0.0)
             && let Some(stage) = self.cells[cell.index()].predicted
         {
             let magnitude = self.stages[stage.0 as usize].magnitude;
             self.end_predicted(cell, StageEnd::Used);
-            self.resize(self.service(cell), load, magnitude);
+            self.resize(load, self.now, magnitude);
         }
     }
 
@@ -72,6 +71,7 @@ impl World {
         let state = &mut self.cells[cell.index()];
         state.tally.misses += 1;
         state.waiting.push(hazard_per_day);
+        self.waiting.insert(cell);
         self.await_stage(cell, need, required);
         false
     }
@@ -204,6 +204,7 @@ impl World {
             origin,
             requested_at: self.now,
             ready_at: None,
+            ready_at_sweep: 0,
             ttl,
             expires_at: None,
             magnitude,
@@ -271,7 +272,8 @@ impl World {
             return;
         }
         let cell = stage.cell;
-        let backlog = self.options.operation.review_backlog_factor * f64::from(self.open_reviews);
+        let open_per_service = f64::from(self.open_reviews) / self.services.len() as f64;
+        let backlog = self.options.operation.review_backlog_factor * open_per_service;
         let review = stage.review.as_secs_f64() * (1.0 + backlog);
         let ready_at = self.now + SimTime::from_secs_f64(review) + stage.provision;
         self.cells[cell.index()].tally.usage.reviews += 1.0;
@@ -291,6 +293,7 @@ impl World {
         stage.validated_at_commit = refresh.at_commit;
         stage.magnitude = refresh.magnitude;
         let cell = stage.cell;
+        self.keep_warm(cell, refresh.magnitude);
         self.note(LogKind::Refreshed, cell.0, u64::from(refresh.magnitude));
     }
 
@@ -308,6 +311,7 @@ impl World {
             return;
         }
         stage.ready_at = Some(self.now);
+        stage.ready_at_sweep = self.sweeps;
         let lead = Span(self.now.as_micros() - stage.requested_at.as_micros());
         let (cell, magnitude, origin, ttl) = (stage.cell, stage.magnitude, stage.origin, stage.ttl);
         let predicted = origin == StageOrigin::Predicted;
@@ -329,6 +333,7 @@ impl World {
             let expires_at = self.now.saturating_add(ttl);
             self.stages[id.0 as usize].expires_at = Some(expires_at);
             self.queue.schedule(expires_at, Event::Expire(id));
+            self.keep_warm(cell, magnitude);
             self.induce(cell);
         }
     }
@@ -354,6 +359,7 @@ impl World {
     fn serve_waiting(&mut self, cell: CellId, id: StageId, magnitude: u32) {
         self.accrue(cell);
         self.cells[cell.index()].waiting.clear();
+        self.waiting.remove(&cell);
         match self.stages[id.0 as usize].origin {
             StageOrigin::Predicted => self.end_predicted(cell, StageEnd::Used),
             StageOrigin::Requested => {
@@ -372,14 +378,14 @@ impl World {
         let service = self.service(cell);
         match self.record.cells[cell.index()].need {
             NeedType::Scaling => {
-                let Some(mut load) = self.services[service as usize].load.take() else {
+                let Some(index) = self.load_index(cell) else {
                     return;
                 };
+                let load = &self.loads[index];
                 let step =
                     f64::from(load.capacity) * (1.0 + self.options.operation.scale_out_share);
                 let wanted = magnitude.max(load.required).max(step.ceil() as u32);
-                self.resize(service, &mut load, wanted);
-                self.services[service as usize].load = Some(load);
+                self.resize(index, self.now, wanted);
             }
             NeedType::TestSuite => {
                 let shards = self.services[service as usize].shards;
@@ -434,12 +440,15 @@ impl World {
             .expect("the caller saw a predicted stage");
         self.withdraw_job(Job::Validate(id));
         self.withdraw_job(Job::Refresh(id));
+        let (minutes, upkeep) = (self.minutes_ready(id), self.upkeep(cell));
+        self.keep_warm(cell, 0);
         let stage = &mut self.stages[id.0 as usize];
         stage.ended = true;
         let idle = stage
             .ready_at
             .map_or(0, |ready| self.now.as_micros() - ready.as_micros());
         let tally = &mut self.cells[cell.index()].tally;
+        tally.stood_ready(minutes, upkeep);
         tally.end(end);
         if end == StageEnd::Used {
             tally.idle_at_hit_hours += idle as f64 / 3.6e9;
@@ -458,6 +467,40 @@ impl World {
         };
         self.note(kind, cell.0, u64::from(id.0));
         self.stage_event(id, event);
+    }
+
+    /// Whole minutes that a stage has stood ready.
+    pub(crate) fn minutes_ready(&self, id: StageId) -> u64 {
+        let stage = &self.stages[id.0 as usize];
+        match stage.ready_at {
+            Some(_) => self.sweeps - stage.ready_at_sweep,
+            None => 0,
+        }
+    }
+
+    /// Runner minutes a minute that a ready stage costs: it is validated again and
+    /// again while it waits. Warm replicas need no runner.
+    pub(crate) fn upkeep(&self, cell: CellId) -> f64 {
+        match self.record.cells[cell.index()].need {
+            NeedType::Scaling => 0.0,
+            _ => self.options.operation.upkeep_minutes_per_hour / 60.0,
+        }
+    }
+
+    /// A ready stage of a scaling cell keeps so many replicas warm, 0 when it is gone.
+    fn keep_warm(&mut self, cell: CellId, replicas: u32) {
+        if let Some(load) = self.load_of(cell) {
+            load.staged = replicas;
+        }
+    }
+
+    /// Books the waiting of all needs up to now.
+    pub(crate) fn accrue_waiting(&mut self) {
+        let waiting = std::mem::take(&mut self.waiting);
+        for &cell in &waiting {
+            self.accrue(cell);
+        }
+        self.waiting = waiting;
     }
 
     /// Books the waiting of a cell's needs up to now.

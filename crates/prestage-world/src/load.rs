@@ -11,15 +11,14 @@
 //! Wq = rho^(sqrt(2 (c + 1)) - 1) / (c mu (1 - rho)), and the sojourn is
 //! W = Wq + 1 / mu, cut off at the clients' timeout. What exceeds c mu fails, and
 //! a share of it is repeated a minute later: a retry storm feeds itself.
-use std::collections::VecDeque;
-
-use prestage_controller::{CellId, RequiredReplicas, required_replicas};
+use prestage_controller::{CellId, CellSpec, NeedType, RequiredReplicas, required_replicas};
 use prestage_des::SimTime;
 use prestage_telemetry::Metric;
 use serde::{Deserialize, Serialize};
 
 use crate::event_log::LogKind;
 use crate::exogenous::Demand;
+use crate::sliding_max::SlidingMax;
 use crate::world::{MINUTE, World};
 
 /// The autoscaler looks at the mean of so many minutes, as HPA's metrics window.
@@ -34,23 +33,53 @@ const BYTES_PER_REQUEST: f64 = 24.0 * 1024.0;
 const MEMORY_IDLE: f64 = 0.35;
 const MEMORY_PER_REQUEST: f64 = 0.05;
 
-/// Load and capacity of a service with traffic.
+/// Load and capacity of a service with traffic. What a minute of the sweep needs is
+/// all in here, side by side for all services.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct LoadState {
-    demand: usize,
+    pub service: u32,
+    cell: Option<ScalingCell>,
     /// The value of the demand in force, and when the next one takes over.
     sample: usize,
     next_sample_at: SimTime,
     rule: RequiredReplicas,
-    window: VecDeque<f64>,
+    /// Offered loads of the last minutes, the latest last.
+    window: [f64; LOAD_WINDOW],
+    /// How many of them there have been.
+    filled: u8,
     pub capacity: u32,
     pub required: u32,
-    /// Maxima of `required` over the stabilisation window, decreasing.
-    peaks: VecDeque<(i64, u32)>,
+    /// Of `required` over the stabilisation window.
+    peak: SlidingMax,
     /// Requests that failed in the last minute, a second.
     failed: f64,
     /// The last offered load, requests a second.
     offered: f64,
+    /// Share of the replicas that incidents leave.
+    pub available: f64,
+    /// Replicas that a ready stage keeps warm, those in service included.
+    pub staged: u32,
+    /// Replicas beyond what was required, times minutes.
+    idle_replica_minutes: u64,
+}
+
+/// The scaling cell of a service, and when it exists.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct ScalingCell {
+    id: CellId,
+    opens_at: SimTime,
+    closes_at: SimTime,
+}
+
+/// What a minute leaves to the world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pressure {
+    /// Capacity and requirement agree.
+    Fits,
+    /// Replicas to run from now on, without anybody asking for them.
+    Resize(u32),
+    /// More is required than there is.
+    Overload(CellId),
 }
 
 /// How a service does at an offered load.
@@ -88,46 +117,57 @@ pub fn service_level(offered: f64, replicas: f64, rated_load_per_replica: f64) -
 }
 
 impl World {
+    /// A minute of every load.
     pub(crate) fn sweep_load(&mut self) {
-        let record = std::sync::Arc::clone(&self.record);
-        let minute = self.now.as_micros() / MINUTE.as_micros();
-        for index in 0..self.services.len() {
-            let Some(mut load) = self.services[index].load.take() else {
-                continue;
-            };
-            let demand = &record.demands[load.demand];
-            let is_new = load.follow(demand, self.now);
-            let value = demand.values.get(load.sample).copied();
-            if let Some(value) = value.map(f64::from).filter(|value| value.is_finite()) {
-                let loss = self.capacity_loss(index);
-                load.offer(value, self.options.retry_probability, 1.0 - loss);
-                if is_new {
-                    self.series(index as u32, Metric::RequestsPerSecond, load.offered);
-                }
-                let stabilization = i64::from(self.options.operation.stabilization_minutes);
-                load.require(minute, stabilization, 1.0 - loss);
-                self.serve_load(index, &mut load);
-            }
-            // `serve_load` may have changed the capacity through a need: it works on
-            // the taken state, which goes back here.
-            self.services[index].load = Some(load);
+        for index in 0..self.loads.len() {
+            self.sweep_service(index, self.now);
         }
+    }
+
+    /// A minute of one load; `self.now` is not looked at in the history, which is
+    /// swept a service at a time.
+    pub(crate) fn sweep_service(&mut self, index: usize, at: SimTime) {
+        let load = &mut self.loads[index];
+        let demand = &self.record.demands[index];
+        let is_new = load.follow(demand, at);
+        let value = demand.values.get(load.sample).copied().map(f64::from);
+        let Some(value) = value.filter(|value| value.is_finite()) else {
+            return;
+        };
+        load.offer(value, self.options.retry_probability);
+        load.require(
+            at.as_micros() / MINUTE.as_micros(),
+            i64::from(self.options.operation.stabilization_minutes),
+        );
+        let pressure = load.pressure(at, self.options.operation.scale_out_share);
+        if is_new {
+            let (service, offered) = (load.service, load.offered);
+            self.sample(service, Metric::RequestsPerSecond, at, offered);
+        }
+        match pressure {
+            Pressure::Fits => {}
+            Pressure::Resize(capacity) => self.resize(index, at, capacity),
+            Pressure::Overload(cell) => {
+                self.cells[cell.index()].tally.usage.slo_violation_minutes += 1.0;
+                if self.cells[cell.index()].waiting.is_empty() {
+                    self.scaling_need(cell, index);
+                }
+            }
+        }
+        self.loads[index].book_idle(at);
     }
 
     /// Latency, errors and utilization of every service with a load.
     pub(crate) fn gauge_levels(&mut self) {
-        for index in 0..self.services.len() {
-            let Some(load) = &self.services[index].load else {
-                continue;
-            };
+        for index in 0..self.loads.len() {
+            let load = &self.loads[index];
             if load.capacity == 0 {
                 continue;
             }
-            let replicas = f64::from(load.capacity) * (1.0 - self.capacity_loss(index));
-            let offered = load.offered;
+            let replicas = f64::from(load.capacity) * load.available;
+            let (service, offered) = (load.service, load.offered);
             let level = service_level(offered, replicas, load.rule.rated_load_per_replica);
             let memory = MEMORY_IDLE + MEMORY_PER_REQUEST * level.in_flight / replicas;
-            let service = index as u32;
             self.series(service, Metric::LatencySeconds, level.latency_s);
             self.series(service, Metric::ErrorsPerSecond, level.errors_per_second);
             self.series(service, Metric::CpuUtilizationRatio, level.utilization);
@@ -137,73 +177,63 @@ impl World {
         }
     }
 
-    /// Compares a service's capacity with what its load requires.
-    fn serve_load(&mut self, index: usize, load: &mut LoadState) {
-        let cell = self.services[index].cells[0].filter(|&cell| self.is_open(cell));
-        let peak = load.peak();
-        let Some(cell) = cell else {
-            // Outside the accounted time somebody else scales, exactly.
-            self.resize(index as u32, load, peak);
-            return;
-        };
-        if load.required > load.capacity {
-            self.cells[cell.index()].tally.usage.slo_violation_minutes += 1.0;
-            if self.cells[cell.index()].waiting.is_empty() {
-                self.scaling_need(cell, load);
-            }
-        } else {
-            self.scale_in(index as u32, load, peak);
-        }
-        let staged = self.staged_magnitude(cell).saturating_sub(load.capacity);
-        let idle = (load.capacity + staged).saturating_sub(load.required);
-        self.cells[cell.index()].tally.usage.over_provision_hours += f64::from(idle) / 60.0;
-    }
-
-    /// Takes replicas away once a whole step has been idle for the stabilisation
-    /// window, and leaves half a step: without that margin every wobble of the
-    /// load would be a need.
-    fn scale_in(&mut self, service: u32, load: &mut LoadState, peak: u32) {
-        let share = self.options.operation.scale_out_share;
-        if f64::from(peak) * (1.0 + share) <= f64::from(load.capacity) {
-            let kept = (f64::from(peak) * (1.0 + share / 2.0)).ceil() as u32;
-            self.resize(service, load, kept.min(load.capacity));
-        }
-    }
-
-    /// Replicas that a ready stage keeps warm.
-    fn staged_magnitude(&self, cell: CellId) -> u32 {
-        let stage = self.cells[cell.index()]
-            .predicted
-            .map(|stage| &self.stages[stage.0 as usize]);
-        stage
-            .filter(|stage| stage.ready_at.is_some())
-            .map_or(0, |stage| stage.magnitude)
-    }
-
-    pub(crate) fn resize(&mut self, service: u32, load: &mut LoadState, capacity: u32) {
+    pub(crate) fn resize(&mut self, index: usize, at: SimTime, capacity: u32) {
+        let load = &mut self.loads[index];
         if capacity != load.capacity {
             load.capacity = capacity;
-            self.series(service, Metric::Replicas, f64::from(capacity));
-            self.note(LogKind::Resized, service, u64::from(capacity));
+            let service = load.service;
+            self.sample(service, Metric::Replicas, at, f64::from(capacity));
+            // The log begins with the accounted time.
+            if at >= self.record.start {
+                self.note(LogKind::Resized, service, u64::from(capacity));
+            }
         }
+    }
+
+    /// The load of a scaling cell's service.
+    pub(crate) fn load_of(&mut self, cell: CellId) -> Option<&mut LoadState> {
+        let index = self.load_index(cell)?;
+        Some(&mut self.loads[index])
+    }
+
+    /// Its place in `loads`.
+    pub(crate) fn load_index(&self, cell: CellId) -> Option<usize> {
+        let spec = &self.record.cells[cell.index()];
+        let service = &self.services[spec.service.index()];
+        (spec.need == NeedType::Scaling)
+            .then_some(service.load)
+            .flatten()
     }
 }
 
 impl LoadState {
     /// At rest, before the first value of a demand.
-    pub fn new(index: usize, demand: &Demand, rule: RequiredReplicas) -> Self {
+    pub fn new(demand: &Demand, cell: Option<&CellSpec>, min_replicas: u32) -> Self {
+        let rule = RequiredReplicas {
+            rated_load_per_replica: cell.map_or(1.0, |cell| cell.rated_load_per_replica),
+            min_replicas,
+        };
         Self {
-            demand: index,
+            service: demand.service,
+            cell: cell.map(|cell| ScalingCell {
+                id: cell.id,
+                opens_at: SimTime::from_micros(cell.opens_at.0),
+                closes_at: SimTime::from_micros(cell.closes_at.0),
+            }),
             // Before the first value there is none: the index stands past the end.
             sample: usize::MAX,
             next_sample_at: demand.first,
             rule,
-            window: VecDeque::with_capacity(LOAD_WINDOW),
+            window: [0.0; LOAD_WINDOW],
+            filled: 0,
             capacity: 0,
-            required: rule.min_replicas,
-            peaks: VecDeque::new(),
+            required: min_replicas,
+            peak: SlidingMax::default(),
             failed: 0.0,
             offered: 0.0,
+            available: 1.0,
+            staged: 0,
+            idle_replica_minutes: 0,
         }
     }
 
@@ -219,45 +249,65 @@ impl LoadState {
     }
 
     /// A minute's demand arrives, with what is repeated of the last minute's failures.
-    fn offer(&mut self, demand: f64, retry_probability: f64, available: f64) {
+    fn offer(&mut self, demand: f64, retry_probability: f64) {
         self.offered = demand;
         if retry_probability > 0.0 && self.capacity > 0 {
             self.offered += retry_probability * self.failed;
             let mu = self.rule.rated_load_per_replica / RATED_UTILIZATION;
-            let limit = f64::from(self.capacity) * available * mu;
+            let limit = f64::from(self.capacity) * self.available * mu;
             self.failed = (self.offered - limit).max(0.0);
         }
-        if self.window.len() == LOAD_WINDOW {
-            self.window.pop_front();
-        }
-        self.window.push_back(self.offered);
+        self.window.copy_within(1.., 0);
+        self.window[LOAD_WINDOW - 1] = self.offered;
+        self.filled = (self.filled + 1).min(LOAD_WINDOW as u8);
     }
 
-    /// The replicas that the recent load requires while a share is `available`.
-    fn require(&mut self, minute: i64, stabilization: i64, available: f64) {
-        let mean = self.window.iter().sum::<f64>() / self.window.len() as f64;
-        self.required = required_replicas(mean / available, self.rule);
-        while self
-            .peaks
-            .back()
-            .is_some_and(|&(_, peak)| peak <= self.required)
-        {
-            self.peaks.pop_back();
+    /// The replicas that the recent load requires while a share is available.
+    fn require(&mut self, minute: i64, stabilization: i64) {
+        let filled = usize::from(self.filled);
+        let mean = self.window[LOAD_WINDOW - filled..].iter().sum::<f64>() / filled as f64;
+        self.required = required_replicas(mean / self.available, self.rule);
+        self.peak
+            .push(minute, self.required, minute - stabilization);
+    }
+
+    /// Compares the capacity with what the load requires.
+    ///
+    /// Replicas are taken away once a whole step has been idle for the stabilisation
+    /// window, and half a step is left: without that margin every wobble of the load
+    /// would be a need. Where no cell exists somebody else scales, exactly.
+    fn pressure(&self, at: SimTime, scale_out_share: f64) -> Pressure {
+        let peak = self.peak.max().unwrap_or(self.rule.min_replicas);
+        let Some(cell) = self.open_cell(at) else {
+            return Pressure::Resize(peak);
+        };
+        if self.required > self.capacity {
+            return Pressure::Overload(cell);
         }
-        self.peaks.push_back((minute, self.required));
-        while self
-            .peaks
-            .front()
-            .is_some_and(|&(at, _)| at <= minute - stabilization)
-        {
-            self.peaks.pop_front();
+        if f64::from(peak) * (1.0 + scale_out_share) <= f64::from(self.capacity) {
+            let kept = (f64::from(peak) * (1.0 + scale_out_share / 2.0)).ceil() as u32;
+            return Pressure::Resize(kept.min(self.capacity));
+        }
+        Pressure::Fits
+    }
+
+    /// Books a minute of the replicas that nothing requires.
+    fn book_idle(&mut self, at: SimTime) {
+        if self.open_cell(at).is_some() {
+            let running = self.capacity.max(self.staged);
+            self.idle_replica_minutes += u64::from(running.saturating_sub(self.required));
         }
     }
 
-    fn peak(&self) -> u32 {
-        self.peaks
-            .front()
-            .map_or(self.rule.min_replicas, |&(_, peak)| peak)
+    fn open_cell(&self, at: SimTime) -> Option<CellId> {
+        self.cell
+            .filter(|cell| cell.opens_at <= at && at < cell.closes_at)
+            .map(|cell| cell.id)
+    }
+
+    /// Hours of replicas beyond what was required, summed.
+    pub fn over_provision_hours(&self) -> f64 {
+        self.idle_replica_minutes as f64 / 60.0
     }
 }
 
@@ -305,20 +355,17 @@ mod tests {
 
     #[test]
     fn retries_amplify_an_overload_up_to_the_geometric_series() {
-        let rule = RequiredReplicas {
-            rated_load_per_replica: 8.0,
-            min_replicas: 1,
-        };
         let demand = Demand {
             service: 0,
             first: SimTime::ZERO,
             step: MINUTE,
             values: Vec::new(),
         };
-        let mut load = LoadState::new(0, &demand, rule);
+        let mut load = LoadState::new(&demand, None, 1);
+        load.rule.rated_load_per_replica = 8.0;
         load.capacity = 1;
         for _ in 0..200 {
-            load.offer(15.0, 0.5, 1.0);
+            load.offer(15.0, 0.5);
         }
         // offered = 15 + 0.5 (offered - 10).
         assert!((load.offered - 20.0).abs() < 1e-9, "{}", load.offered);

@@ -57,6 +57,8 @@ pub(crate) struct Stage {
     pub origin: StageOrigin,
     pub requested_at: SimTime,
     pub ready_at: Option<SimTime>,
+    /// Minutes swept before it was ready.
+    pub ready_at_sweep: u64,
     pub ttl: SimTime,
     pub expires_at: Option<SimTime>,
     pub magnitude: u32,

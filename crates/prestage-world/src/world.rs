@@ -10,18 +10,16 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use prestage_controller::{
-    Calendar, CellId, Circumstances, Controller, NeedType, OnDemand, Outcome, RequiredReplicas,
-    Usage,
-};
+use prestage_controller::{Calendar, CellId, Circumstances, NeedType, OnDemand, Outcome, Usage};
 use prestage_des::{EventQueue, PreemptiveResource, SimTime, Streams};
-use prestage_telemetry::{Metric, SeriesId, ServiceId, Span, Tail};
+use prestage_telemetry::{Metric, SeriesId, ServiceId, Tail};
 use serde::{Deserialize, Serialize};
 
 use crate::circumstances::Gaps;
 use crate::delivery::Deliveries;
 use crate::event_log::{EventLog, LogKind, LogRecord};
 use crate::exogenous::Exogenous;
+use crate::history;
 use crate::ledger::CellTally;
 use crate::load::LoadState;
 use crate::pool::{self, End, Job, class};
@@ -31,11 +29,8 @@ use crate::suites::SUITE_WINDOW;
 use crate::workloads::timestamp;
 
 pub(crate) const MINUTE: SimTime = SimTime::from_minutes(1);
-const DAY: SimTime = SimTime::from_days(1);
 /// Gauges of the runner pool are sampled this often, minutes.
 const GAUGE_EVERY: i64 = 5;
-/// Telemetry older than this is dropped; readers must come at least so often.
-const TAIL_KEEPS: Span = Span(6 * 3_600_000_000);
 
 /// What a world is told once.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -102,6 +97,12 @@ pub struct World {
     pub(crate) retrainings: u32,
     pub(crate) cells: Vec<CellState>,
     pub(crate) services: Vec<ServiceState>,
+    /// In the order of the record's demands.
+    pub(crate) loads: Vec<LoadState>,
+    /// Cells with a need that waits.
+    pub(crate) waiting: BTreeSet<CellId>,
+    /// Minutes swept in the accounted time.
+    pub(crate) sweeps: u64,
     pub(crate) stages: Vec<Stage>,
     pub(crate) tail: Tail,
     pub(crate) outcomes: Vec<Outcome>,
@@ -112,7 +113,7 @@ pub struct World {
     pub(crate) open_reviews: u32,
     /// Needs that induced demand has brought forward.
     pub(crate) brought_forward: BTreeSet<(List, usize)>,
-    cursors: Cursors,
+    pub(crate) cursors: Cursors,
     builds: u32,
     closed: bool,
 }
@@ -160,7 +161,7 @@ pub(crate) enum List {
     Outages,
 }
 
-const LISTS: [List; 8] = [
+pub(crate) const LISTS: [List; 8] = [
     List::Commits,
     List::Releases,
     List::Upstream,
@@ -172,9 +173,9 @@ const LISTS: [List; 8] = [
 ];
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Cursors {
-    lists: [usize; LISTS.len()],
-    history: SimTime,
+pub(crate) struct Cursors {
+    pub lists: [usize; LISTS.len()],
+    pub history: SimTime,
 }
 
 /// A cell as the world keeps it.
@@ -194,8 +195,8 @@ pub(crate) struct CellState {
 pub(crate) struct ServiceState {
     pub cells: [Option<CellId>; 4],
     pub commits: u32,
-    /// Boxed, because the sweep takes it out and puts it back every minute.
-    pub load: Option<Box<LoadState>>,
+    /// Its place in `loads`, for a service with traffic.
+    pub load: Option<usize>,
     pub shards: u32,
     pub first_shards: u32,
     pub recent_runs: VecDeque<f64>,
@@ -228,9 +229,12 @@ impl World {
             ends: BTreeMap::new(),
             retrainings: 0,
             cells: record.cells.iter().map(|_| CellState::default()).collect(),
-            services: services(&record, &options),
+            services: services(&record),
+            loads: loads(&record, options.operation.min_replicas),
+            waiting: BTreeSet::new(),
+            sweeps: 0,
             stages: Vec::new(),
-            tail: Tail::new(record.services.len(), Span::MAX),
+            tail: Tail::new(record.services.len(), history::TAIL_KEEPS),
             outcomes: Vec::new(),
             log,
             stage_events: Vec::new(),
@@ -250,25 +254,6 @@ impl World {
         }
     }
 
-    /// Shows the controller the history, a day at a time, retraining its models
-    /// every night, and stops where decisions begin.
-    pub fn warm_up(&mut self, controller: &mut Controller) {
-        assert_eq!(
-            self.now, self.record.history_start,
-            "a world is warmed up once, before it runs"
-        );
-        loop {
-            let until = (self.now + DAY).min(self.record.start);
-            self.replay_history(until);
-            controller.warm_up(&self.tail, timestamp(until));
-            controller.train_all(timestamp(until));
-            if self.now >= self.record.start {
-                break;
-            }
-        }
-        self.open();
-    }
-
     /// The exogenous record it runs on.
     pub fn record(&self) -> &Arc<Exogenous> {
         &self.record
@@ -279,14 +264,21 @@ impl World {
         self.now
     }
 
-    /// The books of a cell.
-    pub fn tally(&self, cell: CellId) -> &CellTally {
-        &self.cells[cell.index()].tally
+    /// The books of a cell up to now.
+    pub fn tally(&self, cell: CellId) -> CellTally {
+        let mut tally = self.cells[cell.index()].tally;
+        if let Some(stage) = self.cells[cell.index()].predicted {
+            tally.stood_ready(self.minutes_ready(stage), self.upkeep(cell));
+        }
+        if let Some(load) = self.load_index(cell) {
+            tally.usage.over_provision_hours = self.loads[load].over_provision_hours();
+        }
+        tally
     }
 
     /// What a cell has used so far.
     pub fn usage(&self, cell: CellId) -> Usage {
-        self.cells[cell.index()].tally.usage
+        self.tally(cell).usage
     }
 
     /// What happened.
@@ -339,6 +331,7 @@ impl World {
     pub fn close(&mut self) {
         assert!(!self.closed, "a world is closed once");
         self.closed = true;
+        self.check_warm_replicas();
         for index in 0..self.cells.len() {
             let cell = CellId(index as u32);
             self.accrue(cell);
@@ -348,6 +341,21 @@ impl World {
             self.cells[index].tally.check_conservation(index as u32);
         }
         self.runners.check_conservation(self.now);
+    }
+
+    /// Panics unless every load knows what ready stages keep warm for it.
+    fn check_warm_replicas(&self) {
+        for (index, state) in self.cells.iter().enumerate() {
+            let ready = state.predicted.map(|id| &self.stages[id.0 as usize]);
+            let kept = ready.filter(|stage| stage.ready_at.is_some());
+            if let Some(load) = self.load_index(CellId(index as u32)) {
+                assert_eq!(
+                    self.loads[load].staged,
+                    kept.map_or(0, |stage| stage.magnitude),
+                    "cell {index}: warm replicas are lost or doubled"
+                );
+            }
+        }
     }
 
     pub(crate) fn note(&mut self, kind: LogKind, cell: u32, value: u64) {
@@ -364,7 +372,7 @@ impl World {
     }
 
     /// A sample of a service, unless it falls into a gap of the telemetry.
-    fn sample(&mut self, service: u32, metric: Metric, at: SimTime, value: f64) {
+    pub(crate) fn sample(&mut self, service: u32, metric: Metric, at: SimTime, value: f64) {
         if !self.gaps.cover(service, at) {
             let series = SeriesId::new(ServiceId(service), metric);
             self.tail.push(series, timestamp(at), value);
@@ -392,46 +400,12 @@ impl World {
         })
     }
 
-    /// Lets the history up to `until` appear in the telemetry, without consequences.
-    fn replay_history(&mut self, until: SimTime) {
-        for list in LISTS {
-            while let Some(at) = self.next_at(list).filter(|&at| at < until) {
-                self.now = at.max(self.record.history_start);
-                self.observe(list, self.cursors.lists[list as usize], at);
-                self.cursors.lists[list as usize] += 1;
-            }
-        }
-        self.now = self.cursors.history;
-        while self.now < until {
-            self.sweep_load();
-            self.now += MINUTE;
-        }
-        self.now = until;
-        self.cursors.history = until;
-    }
-
-    /// The first minute of the accounted time.
-    fn open(&mut self) {
-        self.queue.advance_to(self.now);
-        self.runners = pool::runners(&self.options, self.now);
-        for index in 0..self.services.len() {
-            self.fit_shards(index as u32);
-        }
-        for cell in &mut self.cells {
-            cell.accrued_at = self.now;
-        }
-        self.enter_circumstances();
-        for list in LISTS {
-            self.schedule_next(list);
-        }
-    }
-
     /// The first entry of a list that has not happened.
     pub(crate) fn cursor(&self, list: List) -> usize {
         self.cursors.lists[list as usize]
     }
 
-    fn next_at(&self, list: List) -> Option<SimTime> {
+    pub(crate) fn next_at(&self, list: List) -> Option<SimTime> {
         let index = self.cursors.lists[list as usize];
         let record = &self.record;
         match list {
@@ -446,7 +420,7 @@ impl World {
         }
     }
 
-    fn schedule_next(&mut self, list: List) {
+    pub(crate) fn schedule_next(&mut self, list: List) {
         if let Some(at) = self.next_at(list).filter(|&at| at < self.record.end) {
             self.queue.schedule(at, Event::Exogenous(list));
         }
@@ -473,7 +447,7 @@ impl World {
     }
 
     /// An entry of the record becomes visible in the telemetry.
-    fn observe(&mut self, list: List, index: usize, at: SimTime) {
+    pub(crate) fn observe(&mut self, list: List, index: usize, at: SimTime) {
         let record = Arc::clone(&self.record);
         let (service, metric, value) = match list {
             List::Commits => (record.commits[index].service, Metric::CommitsTotal, 1.0),
@@ -544,12 +518,8 @@ impl World {
     fn sweep(&mut self) {
         self.sweep_load();
         self.gauge_freeze();
-        for index in 0..self.cells.len() {
-            if !self.cells[index].waiting.is_empty() {
-                self.accrue(CellId(index as u32));
-            }
-            self.keep_up(index);
-        }
+        self.accrue_waiting();
+        self.sweeps += 1;
         let minute = self.now.as_micros() / MINUTE.as_micros();
         if minute % GAUGE_EVERY == 0 {
             let at = timestamp(self.now);
@@ -564,26 +534,10 @@ impl World {
                 .push(SeriesId::global(Metric::RunnerQueueLength), at, queued);
             self.gauge_levels();
         }
-        if minute % 1440 == 0 {
-            self.tail.drop_before(timestamp(self.now) - TAIL_KEEPS);
-        }
-    }
-
-    /// A ready stage is validated again and again while it waits.
-    fn keep_up(&mut self, index: usize) {
-        let cell = &mut self.cells[index];
-        let Some(stage) = cell.predicted else { return };
-        if self.stages[stage.0 as usize].ready_at.is_some() {
-            cell.tally.staged_hours += 1.0 / 60.0;
-            if self.record.cells[index].need != NeedType::Scaling {
-                cell.tally.usage.runner_minutes +=
-                    self.options.operation.upkeep_minutes_per_hour / 60.0;
-            }
-        }
     }
 }
 
-fn services(record: &Exogenous, options: &WorldOptions) -> Vec<ServiceState> {
+fn services(record: &Exogenous) -> Vec<ServiceState> {
     let mut services: Vec<ServiceState> = record
         .shards
         .iter()
@@ -603,17 +557,20 @@ fn services(record: &Exogenous, options: &WorldOptions) -> Vec<ServiceState> {
             Some(cell.id);
     }
     for (index, demand) in record.demands.iter().enumerate() {
-        let state = &mut services[demand.service as usize];
-        let rated = state.cells[0].map_or(1.0, |cell| {
-            record.cells[cell.index()].rated_load_per_replica
-        });
-        let rule = RequiredReplicas {
-            rated_load_per_replica: rated,
-            min_replicas: options.operation.min_replicas,
-        };
-        state.load = Some(Box::new(LoadState::new(index, demand, rule)));
+        services[demand.service as usize].load = Some(index);
     }
     services
+}
+
+fn loads(record: &Exogenous, min_replicas: u32) -> Vec<LoadState> {
+    let scaling = |service: u32| {
+        let mut cells = record.cells.iter();
+        cells.find(|cell| cell.service.0 == service && cell.need == NeedType::Scaling)
+    };
+    let demands = record.demands.iter();
+    demands
+        .map(|demand| LoadState::new(demand, scaling(demand.service), min_replicas))
+        .collect()
 }
 
 /// What stands in a snapshot for the record that it leaves out.

@@ -31,7 +31,8 @@ pub struct OperationSpec {
     pub off_hours_people_factor: f64,
     /// How many times as many people wait while an incident of the service is open.
     pub incident_people_factor: f64,
-    /// By how much each review already open lengthens a review, as a share.
+    /// By how much one open review per service lengthens a review, as a share: reviewers
+    /// are as many as services are, so a larger organisation is not a slower one.
     pub review_backlog_factor: f64,
     /// Probability that a deployment breaks the service (change failure rate).
     pub change_failure_probability: f64,
@@ -59,7 +60,7 @@ impl Default for OperationSpec {
             people_waiting: [4.0, 2.0, 3.0],
             off_hours_people_factor: 0.3,
             incident_people_factor: 2.0,
-            review_backlog_factor: 0.05,
+            review_backlog_factor: 0.2,
             change_failure_probability: 0.1,
             restore_minutes: 45.0,
             restore_sigma: 0.8,
@@ -118,7 +119,7 @@ impl OperationSpec {
             "review_backlog_factor",
             self.review_backlog_factor,
             0.0,
-            1.0,
+            10.0,
         );
         ranges.number(
             "change_failure_probability",

@@ -7,5 +7,6 @@ mod driver;
 mod fuzz;
 #[cfg(test)]
 mod randomness;
+mod scale;
 #[cfg(test)]
 mod snapshot;
