@@ -11,6 +11,7 @@
 pub mod classifier;
 pub mod fit;
 pub mod goodness;
+mod noise;
 pub mod streams;
 
 use anyhow::Result;

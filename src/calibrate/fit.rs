@@ -2,9 +2,10 @@
 //!
 //! What a history cannot tell (durations of builds and reviews, people who wait,
 //! prices) stays as the base scenario has it; `Fit::notes` says what was kept.
-use prestage_world::{CellCounts, ScenarioSpec};
+use prestage_world::{CellCounts, ScenarioSpec, TrafficClass};
 
-use super::goodness::{autocorrelation, mean, median, sorted};
+use super::goodness::{mean, median, sorted};
+use super::noise::{self, Noise};
 use super::streams::{Events, Load, Streams, Suite};
 
 /// Working hours of a week over all hours.
@@ -13,6 +14,8 @@ const FLAT: f64 = 50.0 / 168.0;
 const TREND_DAYS_MIN: f64 = 21.0;
 /// Residuals beyond so many robust deviations are bursts, not noise.
 const BURST_DEVIATIONS: f64 = 3.0;
+/// What moves a load by less than a fifth is no burst, however quiet the load is.
+const BURST_LOG_MIN: f64 = 0.2;
 /// Commits closer than this are one push, hours.
 const PUSH_APART_H: f64 = 0.1;
 /// Updates closer than this are one batch, hours.
@@ -68,49 +71,25 @@ impl Fit {
         };
     }
 
+    /// A class for every trace: services of one history are not alike, and a service
+    /// in the middle of them is none of them.
     fn traffic(&mut self, loads: &[Load]) {
         if loads.is_empty() {
             self.keep("traffic");
             return;
         }
         let rated = self.spec.traffic.rated_rps;
-        let levels: Vec<f64> = loads.iter().map(|load| load.mean_replicas.ln()).collect();
-        let level = median(&levels).unwrap_or(0.0);
         let shapes: Vec<Shape> = loads.iter().map(Shape::of).collect();
-        let middle = |of: fn(&Shape) -> Option<f64>| {
-            median(&shapes.iter().filter_map(of).collect::<Vec<f64>>())
-        };
-        let traffic = &mut self.spec.traffic;
-        traffic.base_rps = rated * level.exp();
-        traffic.base_sigma = deviation(&levels).min(1.5);
-        traffic.daily_amplitude = middle(|shape| Some(shape.amplitude))
-            .unwrap_or(0.0)
-            .min(3.0);
-        traffic.weekend_factor = middle(|shape| shape.weekend)
-            .unwrap_or(1.0)
-            .clamp(0.01, 10.0);
-        traffic.growth_per_week = middle(|shape| shape.growth).unwrap_or(0.0).clamp(-0.1, 0.1);
-        traffic.noise_sigma = middle(|shape| Some(shape.noise)).unwrap_or(0.0).min(2.0);
-        traffic.noise_half_life_minutes = middle(|shape| shape.half_life_minutes)
-            .unwrap_or(30.0)
-            .clamp(1.0, 10_080.0);
-        traffic.bursts_per_week = mean(
-            &shapes
-                .iter()
-                .map(|s| s.bursts_per_week)
-                .collect::<Vec<f64>>(),
-        )
-        .unwrap_or(0.0)
-        .min(500.0);
-        traffic.burst_factor = middle(|shape| shape.burst_log)
-            .map_or(1.0, f64::exp)
-            .clamp(1.0, 20.0);
-        traffic.burst_minutes = middle(|shape| shape.burst_minutes)
-            .unwrap_or(40.0)
-            .clamp(1.0, 10_080.0);
-        if middle(|shape| shape.growth).is_none() {
+        let classes = loads.iter().zip(&shapes);
+        self.spec.traffic.classes = classes
+            .map(|(load, shape)| shape.class(rated * load.mean_replicas))
+            .collect();
+        let short = shapes.iter().filter(|shape| shape.growth.is_none()).count();
+        if short > 0 {
             self.notes.push(format!(
-                "traffic.growth_per_week: 0, no trace has {TREND_DAYS_MIN} days"
+                "traffic.growth_per_week: 0 for {short} of {} traces, they have fewer than \
+                 {TREND_DAYS_MIN} days",
+                loads.len()
             ));
         }
     }
@@ -170,11 +149,12 @@ impl Fit {
     fn dependencies(&mut self, streams: &Streams) {
         let spec = &mut self.spec.dependencies;
         spec.per_batch = group_size(&streams.updates.gaps_h, BATCH_APART_H).clamp(1.0, 1000.0);
+        spec.upstream_visible = false;
         spec.upstream_per_week = streams.updates.per_week().min(1000.0);
         spec.advisories_per_month =
             (streams.advisories.times.len() as f64 / streams.advisories.days * 30.0).min(1000.0);
         self.notes.push(
-            "dependencies: times of adoption and triage kept, a history has no upstream signal"
+            "dependencies: times of adoption and triage kept; upstream releases hidden, as in the history"
                 .to_owned(),
         );
     }
@@ -263,11 +243,9 @@ pub fn clustering(suites: &[&Suite]) -> Option<f64> {
 
 /// What the load of one service looks like.
 struct Shape {
-    amplitude: f64,
-    weekend: Option<f64>,
+    profile: Vec<f64>,
     growth: Option<f64>,
-    noise: f64,
-    half_life_minutes: Option<f64>,
+    noise: Option<Noise>,
     bursts_per_week: f64,
     burst_log: Option<f64>,
     burst_minutes: Option<f64>,
@@ -275,56 +253,70 @@ struct Shape {
 
 impl Shape {
     fn of(load: &Load) -> Self {
-        let profile = load.profile();
-        let residuals = load.residuals();
+        let mut residuals = load.residuals();
         let known: Vec<f64> = residuals
             .iter()
             .copied()
             .filter(|x| x.is_finite())
             .collect();
-        let noise = robust_deviation(&known);
-        let bursts = bursts(load, &residuals, BURST_DEVIATIONS * noise);
+        let limit = (BURST_DEVIATIONS * robust_deviation(&known)).max(BURST_LOG_MIN);
+        let bursts = bursts(load, &residuals, limit);
         let heights: Vec<f64> = bursts.iter().map(|&(height, _)| height).collect();
-        let lengths: Vec<f64> = bursts.iter().map(|&(_, hours)| hours * 60.0).collect();
+        // A burst's log halves in its half-life: so long is it above the limit.
+        let half_lives: Vec<f64> = bursts
+            .iter()
+            .map(|&(height, hours)| hours * 60.0 / (height / limit).log2().max(0.1))
+            .collect();
+        let growth = growth_per_week(load, &residuals);
+        // A burst is not noise, and makes up most of the squares where there are any.
+        for value in &mut residuals {
+            if *value > limit {
+                *value = f64::NAN;
+            }
+        }
         Self {
-            amplitude: first_harmonic(&profile[..24]),
-            weekend: weekend_factor(&profile),
-            growth: growth_per_week(load, &residuals),
-            noise,
-            // An autoregression's correlation falls by half in its half-life.
-            half_life_minutes: autocorrelation(&residuals, 1)
-                .filter(|&r| r > 0.01 && r < 0.9999)
-                .map(|r| load.step_h * 60.0 * 0.5f64.ln() / r.ln()),
+            profile: complete(load.profile()),
+            growth,
+            noise: noise::fit(&residuals, load.step_h * 60.0),
             bursts_per_week: bursts.len() as f64 / load.days() * 7.0,
             burst_log: median(&heights),
-            burst_minutes: median(&lengths),
+            burst_minutes: median(&half_lives),
+        }
+    }
+
+    /// The class of a service with this load and this mean, requests a second.
+    fn class(&self, mean_rps: f64) -> TrafficClass {
+        let noise = self.noise;
+        TrafficClass {
+            services: 1,
+            base_rps: Some(mean_rps),
+            base_sigma: Some(0.0),
+            hourly_profile: Some(self.profile.clone()),
+            growth_per_week: Some(self.growth.unwrap_or(0.0).clamp(-0.1, 0.1)),
+            noise_sigma: Some(noise.map_or(0.0, |noise| noise.sigma).min(2.0)),
+            noise_half_life_minutes: noise.map(|noise| noise.half_life_minutes),
+            noise_smoothing_minutes: noise.map(|noise| noise.smoothing_minutes),
+            noise_white_share: noise.map(|noise| noise.white_share),
+            bursts_per_week: Some(self.bursts_per_week.min(500.0)),
+            burst_factor: Some(self.burst_log.map_or(1.0, f64::exp).clamp(1.0, 10_000.0)),
+            burst_minutes: Some(self.burst_minutes.unwrap_or(40.0).clamp(1.0, 10_080.0)),
+            ..TrafficClass::default()
         }
     }
 }
 
-/// Amplitude of the daily wave of a log profile: its first Fourier coefficient.
-fn first_harmonic(profile: &[f64]) -> f64 {
-    let (mut sine, mut cosine, mut count) = (0.0, 0.0, 0.0);
+/// Fills hours of which nothing is known: from the same hour of the other days, else
+/// with the mean. Rounded to a ten-thousandth, as it is for people to read.
+fn complete(profile: Vec<f64>) -> Vec<f64> {
     let known: Vec<f64> = profile.iter().copied().filter(|x| x.is_finite()).collect();
     let average = mean(&known).unwrap_or(0.0);
-    for (hour, value) in profile.iter().enumerate().filter(|(_, x)| x.is_finite()) {
-        let angle = std::f64::consts::TAU * (hour as f64 + 0.5) / 24.0;
-        sine += (value - average) * angle.sin();
-        cosine += (value - average) * angle.cos();
-        count += 1.0;
-    }
-    if count < 12.0 {
-        return 0.0;
-    }
-    2.0 / count * (sine * sine + cosine * cosine).sqrt()
-}
-
-fn weekend_factor(profile: &[f64]) -> Option<f64> {
-    let differences: Vec<f64> = (0..24)
-        .map(|hour| profile[24 + hour] - profile[hour])
-        .filter(|difference| difference.is_finite())
-        .collect();
-    (differences.len() >= 12).then(|| mean(&differences).unwrap_or(0.0).exp())
+    (0..profile.len())
+        .map(|slot| {
+            let candidates = [profile[slot], profile[(slot + 24) % 48], average];
+            let known = candidates.into_iter().find(|value| value.is_finite());
+            (known.unwrap_or(0.0) * 1e4).round() / 1e4
+        })
+        .collect()
 }
 
 /// Slope of the residuals by least squares, as growth a week.
@@ -347,7 +339,7 @@ fn bursts(load: &Load, residuals: &[f64], limit: f64) -> Vec<(f64, f64)> {
     let mut bursts: Vec<(f64, f64)> = Vec::new();
     let mut last: Option<usize> = None;
     for (index, &value) in residuals.iter().enumerate() {
-        if value.is_nan() || value <= limit || limit <= 0.0 {
+        if value.is_nan() || value <= limit {
             continue;
         }
         match (last, bursts.last_mut()) {

@@ -39,11 +39,11 @@ pub use load::{ServiceLevel, service_level};
 pub use replay::{ReplayError, ReplayOptions, from_history, to_history, write_history};
 pub use scenario::{
     CalendarSpec, CellCounts, CommitsSpec, DependenciesSpec, DialsSpec, FreezeSpec, HolidaySpec,
-    IncidentsSpec, OperationSpec, ReleasesSpec, RunnersSpec, Scenario, ScenarioSpec, ServicesSpec,
-    StageSpec, StagesSpec, SuiteSpec, TelemetrySpec, TrafficSpec,
+    IncidentsSpec, OperationSpec, PROFILE_SLOTS, ReleasesSpec, RunnersSpec, Scenario, ScenarioSpec,
+    ServicesSpec, StageSpec, StagesSpec, SuiteSpec, TelemetrySpec, TrafficClass, TrafficSpec,
 };
 pub use scenario_error::{ScenarioError, nearest};
 pub use snapshot::{Snapshot, SnapshotError};
 pub use stage::{StageEvent, StageEventKind, StageId, StageOrigin};
-pub use workloads::{WORKLOADS, Workload};
+pub use workloads::{WORKLOADS, Workload, noise_variogram};
 pub use world::{World, WorldOptions};

@@ -21,6 +21,7 @@ mod telemetry;
 #[cfg(test)]
 mod tests;
 mod traffic;
+mod traffic_class;
 
 pub use calendar::{CalendarSpec, FreezeSpec, HolidaySpec};
 pub use commits::CommitsSpec;
@@ -35,6 +36,7 @@ pub use stages::{StageSpec, StagesSpec};
 pub use suite::SuiteSpec;
 pub use telemetry::TelemetrySpec;
 pub use traffic::TrafficSpec;
+pub use traffic_class::{PROFILE_SLOTS, TrafficClass};
 
 use prestage_controller::PriceBook;
 use serde::{Deserialize, Serialize};
@@ -248,15 +250,26 @@ impl ScenarioSpec {
         let days = f64::from(self.days) + f64::from(self.history_days);
         let services = f64::from(self.services.count);
         let weeks = days / 7.0;
-        for (key, growth) in [
-            ("traffic.growth_per_week", self.traffic.growth_per_week),
-            ("suite.growth_per_week", self.suite.growth_per_week),
-        ] {
+        let mut growths = vec![
+            (
+                "traffic.growth_per_week".to_owned(),
+                self.traffic.growth_per_week,
+            ),
+            (
+                "suite.growth_per_week".to_owned(),
+                self.suite.growth_per_week,
+            ),
+        ];
+        for (index, class) in self.traffic.classes.iter().enumerate() {
+            let key = format!("traffic.classes[{index}].growth_per_week");
+            growths.extend(class.growth_per_week.map(|growth| (key, growth)));
+        }
+        for (key, growth) in growths {
             let most = (GROWTH_MAX.ln() / weeks).exp_m1();
             let least = (-GROWTH_MAX.ln() / weeks).exp_m1();
             if !(growth >= least && growth <= most) {
                 ranges.refuse(
-                    key,
+                    &key,
                     growth.to_string(),
                     format!("{least:.4} to {most:.4} over {days} days"),
                 );
@@ -287,7 +300,7 @@ impl ScenarioSpec {
             ),
             (
                 "traffic.bursts_per_week",
-                self.traffic.bursts_per_week / 7.0,
+                self.traffic.most_bursts_per_week() / 7.0,
             ),
             ("incidents.per_month", self.incidents.per_month / 30.0),
         ] {

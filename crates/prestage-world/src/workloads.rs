@@ -4,8 +4,10 @@
 //! own, keyed by service, so adding one changes no other.
 mod calendar;
 mod commits;
+mod day_shape;
 mod dependencies;
 mod incidents;
+mod noise;
 mod regimes;
 mod releases;
 mod suite;
@@ -14,6 +16,8 @@ mod traffic;
 use prestage_controller::{Calendar, CellId, CellSpec, NeedType, Tier};
 use prestage_des::{SimTime, Stream, Streams};
 use prestage_telemetry::{ServiceId, Span, Timestamp};
+
+pub use noise::noise_variogram;
 
 use crate::exogenous::{Exogenous, Service, Window};
 use crate::scenario::{Scenario, ScenarioSpec};

@@ -9,6 +9,8 @@ use super::ranges::Ranges;
 pub struct DependenciesSpec {
     /// Upstream releases that will be adopted, a week and service.
     pub upstream_per_week: f64,
+    /// Does the telemetry show upstream releases? Recorded histories often do not.
+    pub upstream_visible: bool,
     /// Mean number of them that are adopted together; counts are geometric.
     pub per_batch: f64,
     /// Days between the upstream trains on which those arrive; 0 for none.
@@ -35,6 +37,7 @@ impl Default for DependenciesSpec {
     fn default() -> Self {
         Self {
             upstream_per_week: 1.0,
+            upstream_visible: true,
             per_batch: 1.0,
             upstream_train_days: 0.0,
             adoption_hours: 20.0,

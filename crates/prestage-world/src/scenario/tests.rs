@@ -44,6 +44,23 @@ fn bad_files_name_path_line_and_key() {
         &["traffic.base_rps", "NaN"],
     );
     refused(
+        &format!(
+            "{SMALL}[[traffic.classes]]\nservices = 1\n[[traffic.classes]]\nservices = 2\nnoise_sigma = 3.0\n"
+        ),
+        &[],
+        &["traffic.classes[1].noise_sigma", "3", "0 to 2"],
+    );
+    refused(
+        &format!("{SMALL}[traffic]\nhourly_profile = [0.0, 1.0]\n"),
+        &[],
+        &["traffic.hourly_profile", "2 values", "none or 48"],
+    );
+    refused(
+        &format!("{SMALL}[[traffic.classes]]\nservices = 1\nnoise = 3.0\n"),
+        &[],
+        &["s.toml", "noise", "noise_sigma"],
+    );
+    refused(
         &format!("{SMALL}price_book = \"cheap\"\n"),
         &[],
         &["price_book", "people-dear"],

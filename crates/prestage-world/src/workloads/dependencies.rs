@@ -48,7 +48,9 @@ fn generate(spec: &ScenarioSpec, streams: &Streams, record: &mut Exogenous) {
         let mut stream = streams.open("upstream", entity);
         let own = upstream(spec, &mut stream, 1.0 - together, record);
         for at in own.into_iter().chain(shared_upstream.iter().copied()) {
-            record.upstream.push((at, service));
+            if dependencies.upstream_visible {
+                record.upstream.push((at, service));
+            }
             let delay = stream.lognormal(dependencies.adoption_hours, dependencies.adoption_sigma);
             let mut need = week.release(after(at, delay * 3600.0), &mut stream);
             loop {

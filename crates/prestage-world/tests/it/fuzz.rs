@@ -7,6 +7,11 @@ use proptest::prelude::*;
 use crate::driver::{drive, opened};
 
 const HEAD: &str = "format_version = 1\nname = \"t\"\nfamily = \"t\"\nabout = \"t\"\n";
+/// A class of services, of which half the scenarios have one.
+const CLASS: &str = "[[traffic.classes]]\nservices = 1\nnoise_smoothing_minutes = 20.0\n\
+    noise_white_share = 0.3\nburst_factor = 50.0\nhourly_profile = [0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, \
+    1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, -8, -8, -8, -8, -8, -8, -8, -8, -8, -8, -8, -8, 8, 8, 8, 8, \
+    8, 8, 8, 8, 8, 8, 8, 8]\n";
 
 /// Every key with a number, dotted, from the resolved default scenario.
 fn keys() -> Vec<String> {
@@ -61,6 +66,7 @@ proptest! {
     fn accepted_scenarios_run_and_refused_ones_name_the_key(
         changed in prop::collection::vec((prop::sample::select(keys()), value()), 1..7),
         seed in 0_u64..1000,
+        has_class in any::<bool>(),
     ) {
         let mut overrides: Vec<String> = changed
             .iter()
@@ -68,7 +74,8 @@ proptest! {
             .collect();
         // Last, so that they hold: an episode of a day keeps the test short.
         overrides.extend(["days=1", "history_days=1", "services.count=2"].map(str::to_owned));
-        match Scenario::parse("t.toml", HEAD, &overrides) {
+        let text = if has_class { format!("{HEAD}{CLASS}") } else { HEAD.to_owned() };
+        match Scenario::parse("t.toml", &text, &overrides) {
             Err(error) => prop_assert!(is_named(&error, &changed), "{error}\nfor {changed:?}"),
             Ok(scenario) => runs_to_the_end(&scenario, seed),
         }
