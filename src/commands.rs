@@ -12,6 +12,7 @@ mod report;
 mod simulate;
 #[cfg(feature = "train")]
 mod train;
+mod tune;
 
 use std::path::PathBuf;
 
@@ -37,6 +38,8 @@ enum Command {
     /// Tune the static policy and train policies into a run folder; goes on where a killed run stopped.
     #[cfg(feature = "train")]
     Train(train::TrainArgs),
+    /// Tune the static policy into a run folder, without training any.
+    Tune(tune::TuneArgs),
     /// Compare all arms of a run on held-out seeds.
     Eval(eval::EvalArgs),
     /// Replay a recorded history with every arm; stages are committed to a pipelines repository.
@@ -94,6 +97,7 @@ impl CommandLine {
             Command::Simulate(args) => simulate::run(&args),
             #[cfg(feature = "train")]
             Command::Train(args) => train::run(&args),
+            Command::Tune(args) => tune::run(&args),
             Command::Eval(args) => eval::run(&args),
             Command::Replay(args) => replay::run(&args),
             Command::Calibrate(args) => calibrate::run(&args),

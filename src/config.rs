@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::run_folder;
 use crate::scenarios;
-use crate::tune::TuneSpec;
+use crate::tune::{Search, TuneSpec};
 
 /// Name of the resolved configuration in a run folder.
 pub const CONFIG: &str = "config.toml";
@@ -181,6 +181,7 @@ impl Budgets {
         ];
         Self {
             tune: TuneSpec {
+                search: Search::CmaEs,
                 candidates: 40,
                 seeds: 3,
                 finalists: 5,

@@ -12,6 +12,7 @@ pub mod compare;
 pub mod config;
 pub mod evaluation;
 pub mod fault;
+pub mod optimise;
 pub mod output;
 pub mod pipelines;
 pub mod progress;

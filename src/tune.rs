@@ -1,9 +1,10 @@
-//! The static policy: constant knobs found by random search.
+//! The static policy: constant knobs found by CMA-ES or by random search.
 //!
-//! Candidates are drawn from the knobs' ranges and run on tuning seeds. Cells of
-//! different need types touch each other only through the runner pool, so the
-//! best centre is chosen per need type from the same runs; the finalists are run
-//! again together on fresh seeds, which undoes the luck of the first choice.
+//! Candidates are run on tuning seeds. Cells of different need types touch each other
+//! only through the runner pool, so every need type has a search of its own over its six
+//! knobs, and all are evaluated in the same runs. The finalists, the best candidates of
+//! each need type joined, are run again together on fresh seeds, which undoes the luck of
+//! the first choice. The untuned default always competes: tuning may not make things worse.
 use prestage_controller::{
     Arm, KnobCenter, KnobCenters, NeedType, OnDemand, QUANTILES, need_index,
 };
@@ -14,13 +15,16 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::compare::{Contestant, STATIC_TUNED, run_all};
+use crate::optimise::CmaEs;
 use crate::progress::Progress;
 
 /// Budget of the search.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TuneSpec {
-    /// Candidates drawn.
+    /// How candidates are found.
+    pub search: Search,
+    /// Candidates at most; CMA-ES uses whole generations of nine.
     pub candidates: usize,
     /// Tuning seeds each is run on.
     pub seeds: usize,
@@ -30,9 +34,21 @@ pub struct TuneSpec {
     pub fresh_seeds: usize,
 }
 
+/// How candidates are found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Search {
+    /// Covariance matrix adaptation, begun at the default.
+    #[default]
+    CmaEs,
+    /// Uniform draws from the knobs' ranges.
+    Random,
+}
+
 impl Default for TuneSpec {
     fn default() -> Self {
         Self {
+            search: Search::CmaEs,
             candidates: 96,
             seeds: 4,
             finalists: 8,
@@ -58,21 +74,33 @@ pub struct Tuned {
 /// Searches. The same seed finds the same centres. The caller fills in the hash of
 /// its configuration.
 pub fn tune(scenario: &Scenario, spec: &TuneSpec, seed: u64) -> Tuned {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    // The untuned default always competes: tuning may not make things worse.
-    let mut candidates = vec![KnobCenters::default()];
-    candidates.extend((1..spec.candidates.max(1)).map(|_| draw(&mut rng)));
     let first: Vec<u64> = (0..spec.seeds.max(1) as u64)
         .map(|i| SeedSet::Tuning.seed(seed, i))
         .collect();
-    let costs = costs(scenario, &candidates, &first, "tune");
+    let progress = Progress::new("tune", (spec.candidates.max(1) * first.len()) as u64);
+    let mut evaluate = |batch: &[KnobCenters]| costs(scenario, batch, &first, &progress);
+    let budget = spec.candidates.max(1) - 1;
+    let mut candidates = vec![KnobCenters::default()];
+    let mut costs = evaluate(&candidates);
+    let found = match spec.search {
+        Search::CmaEs => adapt(budget, seed, &mut evaluate),
+        Search::Random => {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let drawn: Vec<KnobCenters> = (0..budget).map(|_| draw(&mut rng)).collect();
+            let costs = evaluate(&drawn);
+            (drawn, costs)
+        }
+    };
+    candidates.extend(found.0);
+    costs.extend(found.1);
     let finalists = ranked(&candidates, &costs, spec.finalists.max(1));
 
     let offset = 1 << 20;
     let fresh: Vec<u64> = (0..spec.fresh_seeds.max(1) as u64)
         .map(|i| SeedSet::Tuning.seed(seed, offset + i))
         .collect();
-    let final_costs = self::costs(scenario, &finalists, &fresh, "tune finalists");
+    let progress = Progress::new("tune finalists", (finalists.len() * fresh.len()) as u64);
+    let final_costs = self::costs(scenario, &finalists, &fresh, &progress);
     let centers = ranked(&finalists, &final_costs, 1).remove(0);
     let best: f64 = (0..4)
         .map(|need| {
@@ -98,7 +126,7 @@ fn costs(
     scenario: &Scenario,
     candidates: &[KnobCenters],
     seeds: &[u64],
-    what: &str,
+    progress: &Progress,
 ) -> Vec<[f64; 4]> {
     let contestants: Vec<Contestant> = candidates
         .iter()
@@ -110,8 +138,7 @@ fn costs(
             })
         })
         .collect();
-    let progress = Progress::new(what, (contestants.len() * seeds.len()) as u64);
-    run_all(scenario, &contestants, seeds, &progress)
+    run_all(scenario, &contestants, seeds, progress)
         .iter()
         .map(|episodes| mean_by_need(episodes))
         .collect()
@@ -144,22 +171,94 @@ fn ranked(candidates: &[KnobCenters], costs: &[[f64; 4]], count: usize) -> Vec<K
     combined
 }
 
+/// Runs a search per need type for whole generations, at most `budget` candidates.
+fn adapt(
+    budget: usize,
+    seed: u64,
+    evaluate: &mut dyn FnMut(&[KnobCenters]) -> Vec<[f64; 4]>,
+) -> (Vec<KnobCenters>, Vec<[f64; 4]>) {
+    let default = KnobCenters::default();
+    let start = |need: NeedType| {
+        let address = (need_index(need) as u64) << 32;
+        CmaEs::new(coordinates(default.of(need)).to_vec(), STEP, seed ^ address)
+    };
+    let mut searches = NeedType::ALL.map(start);
+    let population = searches[0].population();
+    let (mut candidates, mut costs) = (Vec::new(), Vec::new());
+    for _ in 0..budget / population {
+        let points = searches.each_ref().map(CmaEs::ask);
+        let batch: Vec<KnobCenters> = (0..population)
+            .map(|k| {
+                let mut centers = KnobCenters::default();
+                for need in NeedType::ALL {
+                    *centers.of_mut(need) = center(&points[need_index(need)][k]);
+                }
+                centers
+            })
+            .collect();
+        let found = evaluate(&batch);
+        for (need, (search, points)) in searches.iter_mut().zip(&points).enumerate() {
+            let values: Vec<f64> = found.iter().map(|cost| cost[need]).collect();
+            search.tell(points, &values);
+        }
+        candidates.extend(batch);
+        costs.extend(found);
+    }
+    (candidates, costs)
+}
+
 fn draw(rng: &mut ChaCha8Rng) -> KnobCenters {
     let mut centers = KnobCenters::default();
     for need in NeedType::ALL {
-        let mut log_uniform = |low: f64, high: f64| rng.random_range(low.ln()..high.ln()).exp();
-        let (horizon_leads, half_life_h) = (log_uniform(0.5, 4.0), log_uniform(0.25, 168.0));
-        let (ttl_h, retrain_h) = (log_uniform(0.25, 72.0), log_uniform(1.0, 168.0));
-        *centers.of_mut(need) = KnobCenter {
-            threshold_log_odds: rng.random_range(-4.0..4.0),
-            quantile_rung: rng.random_range(0..QUANTILES.len() as u8),
-            horizon_leads,
-            half_life_h,
-            ttl_h,
-            retrain_h,
-        };
+        let point: [f64; 6] = std::array::from_fn(|_| rng.random_range(0.0..1.0));
+        *centers.of_mut(need) = center(&point);
     }
     centers
+}
+
+/// Standard deviation of the first generation, in units of the knobs' ranges.
+const STEP: f64 = 0.25;
+
+/// Ranges of the knobs, logarithmic but for the first; the quantile has its rungs.
+const THRESHOLD: (f64, f64) = (-4.0, 4.0);
+const HORIZON_LEADS: (f64, f64) = (0.5, 4.0);
+const HALF_LIFE_H: (f64, f64) = (0.25, 168.0);
+const TTL_H: (f64, f64) = (0.25, 72.0);
+const RETRAIN_H: (f64, f64) = (1.0, 168.0);
+
+/// Knobs at a point of the unit cube. Beyond its faces the cube is mirrored, so that
+/// a search that steps out meets what it would have met inside.
+fn center(point: &[f64]) -> KnobCenter {
+    let inside: Vec<f64> = point.iter().map(|&x| mirrored(x)).collect();
+    let log = |x: f64, (low, high): (f64, f64)| (low.ln() + x * (high / low).ln()).exp();
+    let rungs = QUANTILES.len() as f64;
+    KnobCenter {
+        threshold_log_odds: THRESHOLD.0 + inside[0] * (THRESHOLD.1 - THRESHOLD.0),
+        quantile_rung: (inside[1] * rungs).floor().min(rungs - 1.0) as u8,
+        horizon_leads: log(inside[2], HORIZON_LEADS),
+        half_life_h: log(inside[3], HALF_LIFE_H),
+        ttl_h: log(inside[4], TTL_H),
+        retrain_h: log(inside[5], RETRAIN_H),
+    }
+}
+
+/// The point at which these knobs are; the middle of a rung.
+fn coordinates(center: &KnobCenter) -> [f64; 6] {
+    let log = |value: f64, (low, high): (f64, f64)| (value / low).ln() / (high / low).ln();
+    [
+        (center.threshold_log_odds - THRESHOLD.0) / (THRESHOLD.1 - THRESHOLD.0),
+        (f64::from(center.quantile_rung) + 0.5) / QUANTILES.len() as f64,
+        log(center.horizon_leads, HORIZON_LEADS),
+        log(center.half_life_h, HALF_LIFE_H),
+        log(center.ttl_h, TTL_H),
+        log(center.retrain_h, RETRAIN_H),
+    ]
+}
+
+/// Reflects a number at 0 and 1 until it lies between.
+fn mirrored(x: f64) -> f64 {
+    let x = x.rem_euclid(2.0);
+    if x > 1.0 { 2.0 - x } else { x }
 }
 
 #[cfg(test)]
@@ -171,23 +270,49 @@ mod tests {
     fn tuning_is_reproducible_and_not_worse_than_the_default() {
         let overrides = ["days=3", "history_days=3", "services.count=1"].map(str::to_owned);
         let scenario = scenarios::load("demo", &overrides).unwrap();
-        let spec = TuneSpec {
-            candidates: 6,
-            seeds: 2,
-            finalists: 2,
-            fresh_seeds: 2,
-        };
-        let tuned = tune(&scenario, &spec, 7);
-        assert_eq!(tuned, tune(&scenario, &spec, 7));
-        assert_eq!(tuned.simulated_days, 3 * (6 * 2 + 2 * 2));
-        let seeds = [SeedSet::Tuning.seed(7, 0), SeedSet::Tuning.seed(7, 1)];
-        let both = costs(
-            &scenario,
-            &[KnobCenters::default(), tuned.centers],
-            &seeds,
-            "test",
+        for (search, candidates) in [(Search::Random, 6), (Search::CmaEs, 19)] {
+            let spec = TuneSpec {
+                search,
+                candidates,
+                seeds: 2,
+                finalists: 2,
+                fresh_seeds: 2,
+            };
+            let tuned = tune(&scenario, &spec, 7);
+            assert_eq!(tuned, tune(&scenario, &spec, 7));
+            assert_eq!(tuned.simulated_days, 3 * (candidates as u64 * 2 + 2 * 2));
+            let seeds = [SeedSet::Tuning.seed(7, 0), SeedSet::Tuning.seed(7, 1)];
+            let both = costs(
+                &scenario,
+                &[KnobCenters::default(), tuned.centers],
+                &seeds,
+                &Progress::new("test", 4),
+            );
+            let total = |costs: &[f64; 4]| costs.iter().sum::<f64>();
+            assert!(total(&both[1]) <= 1.05 * total(&both[0]), "tuned {both:?}");
+        }
+    }
+
+    #[test]
+    fn the_cube_holds_the_default_and_mirrors_what_lies_outside() {
+        for need in NeedType::ALL {
+            let default = *KnobCenters::default().of(need);
+            let point = coordinates(&default);
+            let again = center(&point);
+            assert_eq!(again.quantile_rung, default.quantile_rung);
+            for (found, expected) in [
+                (again.threshold_log_odds, default.threshold_log_odds),
+                (again.horizon_leads, default.horizon_leads),
+                (again.half_life_h, default.half_life_h),
+                (again.ttl_h, default.ttl_h),
+                (again.retrain_h, default.retrain_h),
+            ] {
+                assert!((found - expected).abs() < 1e-9 * expected.abs().max(1.0));
+            }
+        }
+        assert_eq!(
+            [-0.25, 1.25, 2.5, -1.75].map(mirrored),
+            [0.25, 0.75, 0.5, 0.25]
         );
-        let total = |costs: &[f64; 4]| costs.iter().sum::<f64>();
-        assert!(total(&both[1]) <= 1.05 * total(&both[0]), "tuned {both:?}");
     }
 }

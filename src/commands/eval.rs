@@ -12,7 +12,7 @@ use crate::report;
 /// Arguments of `eval`.
 #[derive(Debug, Args)]
 pub struct EvalArgs {
-    /// Run folder of `prestage train`.
+    /// Run folder of `prestage train` or `prestage tune`.
     run: PathBuf,
     /// Test seeds, when not those of the run's configuration.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
