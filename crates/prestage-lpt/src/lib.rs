@@ -82,7 +82,7 @@ pub use plan::{
     FileAction, FilePlan, FleetPlan, InstancePlan, PLAN_FORMAT, PlanAction, PlanCounts, PlanProblem,
 };
 pub use policy::{PathPolicy, Rule as PolicyRule};
-pub use provenance::{NeedOrigin, Provenance, Quantile};
+pub use provenance::{NeedOrigin, Provenance, Quantile, Validation};
 pub use repository::{
     AppliedUpdate, COOL_DOWN_S, Candidate, Commit, InstanceState, Integration, IntegrationState,
     Outcome, PendingUpdate, Pin, PipelineRepository, RetireReason, RollbackTo, STATE_FORMAT,
