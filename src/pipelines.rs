@@ -182,6 +182,7 @@ impl Pipelines {
         };
         let stage = self.stage_of(&need)?;
         let provenance = Provenance {
+            need_id: need_id(&stage, at),
             arm: self.decider.arm.clone(),
             ..Provenance::of(&stage, NeedOrigin::Requested, at.seconds())
         };
@@ -243,6 +244,7 @@ impl Pipelines {
             prestage_forecast::entry(request.need.as_str()).map(|entry| entry.name.to_owned());
         let size = f64::from(request.magnitude);
         Provenance {
+            need_id: need_id(stage, request.requested_at),
             probability: Some(request.probability),
             threshold: Some(request.threshold),
             quantiles: match request.magnitude {
@@ -378,6 +380,11 @@ fn label(name: &str) -> String {
         Some(first) if first.is_ascii_alphabetic() => label.to_owned(),
         _ => format!("s-{label}").trim_end_matches('-').to_owned(),
     }
+}
+
+/// A cell has one open need at a time, so its moment names it.
+fn need_id(stage: &StageDefinition, at: Timestamp) -> String {
+    format!("{}/{}/{}", stage.service, stage.need, at.seconds())
 }
 
 fn reason(end: StageEnd) -> RetireReason {

@@ -4,11 +4,15 @@
 //! `-0.0` written as `0.0`), no null. The writer sorts by itself: whether `serde_json` keeps
 //! insertion order is a build-wide feature that any dependency may switch on.
 
+mod writer;
+
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use writer::{Layout, Writer};
 
 /// A content hash: 64 lower-case hexadecimal digits of BLAKE3.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -16,12 +20,12 @@ use serde_json::Value;
 pub struct Revision(String);
 
 impl Revision {
-    /// Hashes `value` in `domain`, so that documents of different kinds never share a revision.
-    pub(crate) fn of(domain: &str, value: &Value) -> Self {
+    /// Hashes `document` in `domain`, so that documents of different kinds never share a revision.
+    pub(crate) fn of<T: Serialize + ?Sized>(domain: &str, document: &T) -> Self {
         let mut hasher = blake3::Hasher::new();
         hasher.update(domain.as_bytes());
         hasher.update(&[0]);
-        hasher.update(compact(value).as_bytes());
+        hasher.update(compact(document).as_bytes());
         Self(hasher.finalize().to_hex().to_string())
     }
 
@@ -48,17 +52,14 @@ impl fmt::Display for Revision {
 }
 
 /// The canonical form on one line: what is hashed.
-pub(crate) fn compact(value: &Value) -> String {
-    let mut text = String::with_capacity(1024);
-    write_compact(value, &mut text);
-    text
+pub(crate) fn compact<T: Serialize + ?Sized>(document: &T) -> String {
+    Writer::new(Layout::Compact).written(document)
 }
 
 /// The canonical form with two-space indentation and a final newline: what is committed, because
 /// people review it.
-pub(crate) fn pretty(value: &Value) -> String {
-    let mut text = String::new();
-    write_pretty(value, 0, &mut text);
+pub(crate) fn pretty<T: Serialize + ?Sized>(document: &T) -> String {
+    let mut text = Writer::new(Layout::Indented).written(document);
     text.push('\n');
     text
 }
@@ -75,105 +76,57 @@ pub(crate) fn normalize_number(number: f64) -> f64 {
     number + 0.0
 }
 
-fn write_compact(value: &Value, out: &mut String) {
-    match value {
-        Value::Array(items) => {
-            out.push('[');
-            for (index, item) in items.iter().enumerate() {
-                if index > 0 {
-                    out.push(',');
-                }
-                write_compact(item, out);
-            }
-            out.push(']');
-        }
-        Value::Object(_) => {
-            out.push('{');
-            for (index, (key, item)) in sorted(value).into_iter().enumerate() {
-                if index > 0 {
-                    out.push(',');
-                }
-                write_string(key, out);
-                out.push(':');
-                write_compact(item, out);
-            }
-            out.push('}');
-        }
-        scalar => write_scalar(scalar, out),
-    }
-}
-
-fn write_pretty(value: &Value, depth: usize, out: &mut String) {
-    match value {
-        Value::Array(items) if !items.is_empty() => {
-            out.push('[');
-            for (index, item) in items.iter().enumerate() {
-                new_line(index, depth + 1, out);
-                write_pretty(item, depth + 1, out);
-            }
-            new_line(0, depth, out);
-            out.push(']');
-        }
-        Value::Object(map) if !map.is_empty() => {
-            out.push('{');
-            for (index, (key, item)) in sorted(value).into_iter().enumerate() {
-                new_line(index, depth + 1, out);
-                write_string(key, out);
-                out.push_str(": ");
-                write_pretty(item, depth + 1, out);
-            }
-            new_line(0, depth, out);
-            out.push('}');
-        }
-        other => write_compact(other, out),
-    }
-}
-
-fn new_line(index: usize, depth: usize, out: &mut String) {
-    if index > 0 {
-        out.push(',');
-    }
-    out.push('\n');
-    for _ in 0..depth {
-        out.push_str("  ");
-    }
-}
-
-fn sorted(value: &Value) -> Vec<(&str, &Value)> {
-    let mut entries: Vec<(&str, &Value)> = value
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(key, item)| (key.as_str(), item))
-        .collect();
-    entries.sort_unstable_by_key(|(key, _)| *key);
-    entries
-}
-
-fn write_scalar(value: &Value, out: &mut String) {
-    assert!(!value.is_null(), "canonical JSON has no null");
-    match value {
-        Value::String(text) => write_string(text, out),
-        other => out.push_str(&other.to_string()),
-    }
-}
-
-fn write_string(text: &str, out: &mut String) {
-    let plain = text.bytes().all(|b| b >= 0x20 && b != b'"' && b != b'\\');
-    if plain {
-        out.push('"');
-        out.push_str(text);
-        out.push('"');
-    } else {
-        out.push_str(&Value::String(text.to_owned()).to_string());
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
+    use crate::fixture;
+
     use super::*;
+
+    fn values() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            proptest::num::f64::NORMAL.prop_map(Value::from),
+            ".{0,8}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 40, 6, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                proptest::collection::btree_map(".{0,4}", inner, 0..6)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn canonical_text_is_what_a_sorted_value_prints(value in values()) {
+            // `serde_json` keeps its maps sorted in this crate's own tests.
+            prop_assert_eq!(compact(&value), value.to_string());
+            let indented: Value = serde_json::from_str(&pretty(&value)).unwrap();
+            prop_assert_eq!(indented, value);
+        }
+    }
+
+    #[test]
+    fn a_document_and_its_value_have_one_text() {
+        let definition = fixture::definition();
+        assert_eq!(compact(&definition), compact(&to_value(&definition)));
+        assert_eq!(pretty(&definition), pretty(&to_value(&definition)));
+        let stage = fixture::stage(crate::stage::NeedType::Scaling);
+        let provenance = fixture::provenance(&stage);
+        assert_eq!(pretty(&provenance), pretty(&to_value(&provenance)));
+    }
+
+    #[test]
+    #[should_panic(expected = "no null")]
+    fn null_has_no_canonical_text() {
+        compact(&json!({"a": null}));
+    }
 
     #[test]
     fn keys_are_sorted_and_both_forms_parse_back() {

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::canonical::{Revision, pretty, to_value};
 use crate::dag;
 use crate::error::{Error, Result};
-use crate::expansion::Expansion;
+use crate::expansion::{Expansion, STAGES_MAX};
 use crate::expression::{Scope, render};
 use crate::instance::{Given, Instance, Overrides, bind};
 use crate::name::check_label;
@@ -199,20 +199,53 @@ pub struct ApplicationDefinition {
     pub pipeline: Pipeline,
     /// The stages, each after what it needs.
     pub stages: Vec<Stage>,
-    /// What to stage for each need type.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub stage_templates: BTreeMap<NeedType, StageTemplate>,
+    /// What to stage for each need type; the definitions of one resolver share them.
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        with = "shared_templates"
+    )]
+    #[schemars(with = "BTreeMap<NeedType, StageTemplate>")]
+    pub stage_templates: BTreeMap<NeedType, Arc<StageTemplate>>,
+}
+
+/// Shared stage templates are stored like others. The feature of serde that does this is one for the
+/// whole build, and all that needs it is this field.
+mod shared_templates {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::{NeedType, StageTemplate};
+
+    pub(super) fn serialize<S: Serializer>(
+        templates: &BTreeMap<NeedType, Arc<StageTemplate>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(templates.iter().map(|(need, template)| (need, &**template)))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<NeedType, Arc<StageTemplate>>, D::Error> {
+        let templates = BTreeMap::<NeedType, StageTemplate>::deserialize(deserializer)?;
+        Ok(templates
+            .into_iter()
+            .map(|(need, template)| (need, Arc::new(template)))
+            .collect())
+    }
 }
 
 impl ApplicationDefinition {
     /// The content hash.
     pub fn revision(&self) -> Revision {
-        Revision::of(REVISION_DOMAIN, &to_value(self))
+        Revision::of(REVISION_DOMAIN, self)
     }
 
     /// The stored form: canonical JSON, indented, one final newline.
     pub fn to_json(&self) -> String {
-        pretty(&to_value(self))
+        pretty(self)
     }
 
     /// Reads the stored form; `file` names it in errors.
@@ -244,7 +277,7 @@ pub(crate) fn resolve_with(
     instance: &Instance,
 ) -> Result<ApplicationDefinition> {
     check_label("service", &instance.service)?;
-    check_regions(&instance.regions)?;
+    check_regions(&instance.service, &instance.regions)?;
     let mut template = templates.template(&instance.template)?;
     if !instance.overrides.is_empty() {
         let overrides = to_value(&instance.overrides);
@@ -283,7 +316,15 @@ pub(crate) fn resolve_with(
     })
 }
 
-fn check_regions(regions: &[String]) -> Result<()> {
+fn check_regions(service: &str, regions: &[String]) -> Result<()> {
+    if regions.len() > STAGES_MAX {
+        return Err(Error::TooMany {
+            owner: service.to_owned(),
+            what: "regions",
+            found: regions.len(),
+            limit: STAGES_MAX,
+        });
+    }
     regions
         .iter()
         .try_for_each(|region| check_label("region", region))?;
@@ -323,7 +364,7 @@ fn stage_templates(
     templates: &mut Resolver<'_>,
     service_template: &ResolvedTemplate,
     parameters: &Bindings,
-) -> Result<BTreeMap<NeedType, StageTemplate>> {
+) -> Result<BTreeMap<NeedType, Arc<StageTemplate>>> {
     let mut problems = Vec::new();
     let mut resolved = BTreeMap::new();
     for (need, name) in &service_template.body.stage_templates {
@@ -342,32 +383,16 @@ fn stage_template(
     need: NeedType,
     name: &str,
     parameters: &Bindings,
-) -> Result<StageTemplate> {
-    let template = templates.template(name)?;
-    if template.need() != Some(need) {
-        return Err(Error::Shape {
-            file: name.to_owned(),
-            message: format!("does not say `need: {need}`, but is named as the template for it"),
-        });
-    }
+) -> Result<Arc<StageTemplate>> {
+    let template = templates.stage_template(name, need)?;
     // A service value that the stage template would refuse must be heard of now, not when a need
     // arrives at night.
-    let inherited = template
-        .declarations()
-        .parameters
-        .iter()
-        .filter_map(|spec| {
-            let bound = parameters.get(&spec.name)?;
-            spec.bind(name, &bound.value).err()
-        });
+    let inherited = template.declarations.parameters.iter().filter_map(|spec| {
+        let bound = parameters.get(&spec.name)?;
+        spec.bind(name, &bound.value).err()
+    });
     Error::collected(inherited.collect())?;
-    Ok(StageTemplate {
-        template: template.name().to_owned(),
-        revision: template.revision().clone(),
-        magnitude: template.body.magnitude.clone(),
-        declarations: template.declarations().clone(),
-        stages: template.body.stages.clone(),
-    })
+    Ok(template)
 }
 
 /// Puts each stage after what it needs.
@@ -390,10 +415,14 @@ fn ordered(owner: &str, stages: Vec<Stage>) -> Result<Vec<Stage>> {
         })
         .collect();
     let order = dag::check(owner, &nodes)?;
-    Ok(order
-        .into_iter()
-        .map(|index| stages[index].clone())
-        .collect())
+    Ok(in_order(stages, &order))
+}
+
+/// `stages` rearranged; `order` names each index once.
+pub(crate) fn in_order(stages: Vec<Stage>, order: &[usize]) -> Vec<Stage> {
+    let mut stages: Vec<Option<Stage>> = stages.into_iter().map(Some).collect();
+    let place = |index: &usize| stages[*index].take().expect("an order names an index once");
+    order.iter().map(place).collect()
 }
 
 #[cfg(test)]

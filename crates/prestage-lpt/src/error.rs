@@ -46,6 +46,14 @@ pub enum Error {
         bytes: usize,
         limit: usize,
     },
+    /// More of something than a document may hold, because work grows with it.
+    #[error("`{owner}`: {found} {what}, at most {limit} are allowed")]
+    TooMany {
+        owner: String,
+        what: &'static str,
+        found: usize,
+        limit: usize,
+    },
     /// The document has the wrong shape.
     #[error("`{file}`: {message}")]
     Shape { file: String, message: String },
@@ -363,7 +371,7 @@ impl Error {
             Self::YamlBudget { .. } => "E-YAML-BUDGET",
             Self::YamlDepth { .. } => "E-YAML-DEPTH",
             Self::YamlFeature { .. } => "E-YAML-FEATURE",
-            Self::Size { .. } => "E-SIZE",
+            Self::Size { .. } | Self::TooMany { .. } => "E-SIZE",
             Self::Shape { .. } => "E-SHAPE",
             Self::CycleInherit { .. } => "E-CYCLE-INHERIT",
             Self::Depth { .. } => "E-DEPTH",
@@ -451,31 +459,43 @@ impl Error {
     }
 }
 
+/// A name longer than this gets no hint: nobody mistyped it, and comparing costs the product of the
+/// lengths.
+const HINT_LENGTH_MAX: usize = 128;
+
 /// The name among `known` that a typing error most likely meant.
 pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    if name.len() > HINT_LENGTH_MAX {
+        return None;
+    }
     let limit = name.len().div_ceil(3).max(1);
     known
         .into_iter()
-        .map(|candidate| (edit_distance(name, candidate), candidate))
-        .filter(|(distance, _)| *distance <= limit)
+        .filter(|candidate| candidate.len().abs_diff(name.len()) <= limit)
+        .filter_map(|candidate| Some((edit_distance(name, candidate, limit)?, candidate)))
         .min()
         .map(|(_, candidate)| candidate.to_owned())
 }
 
-/// Levenshtein distance in characters.
-fn edit_distance(left: &str, right: &str) -> usize {
+/// Levenshtein distance in characters; none when it is more than `limit`.
+fn edit_distance(left: &str, right: &str, limit: usize) -> Option<usize> {
     let right: Vec<char> = right.chars().collect();
     let mut row: Vec<usize> = (0..=right.len()).collect();
     for (i, a) in left.chars().enumerate() {
         let mut diagonal = row[0];
         row[0] = i + 1;
+        let mut smallest = row[0];
         for (j, b) in right.iter().enumerate() {
             let substituted = diagonal + usize::from(a != *b);
             diagonal = row[j + 1];
             row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+            smallest = smallest.min(row[j + 1]);
+        }
+        if smallest > limit {
+            return None;
         }
     }
-    row[right.len()]
+    row.last().copied().filter(|distance| *distance <= limit)
 }
 
 struct Listed<'a>(&'a [Error]);
@@ -527,6 +547,8 @@ mod tests {
         let known = ["replicas", "regions", "image"];
         assert_eq!(nearest("replcas", known).as_deref(), Some("replicas"));
         assert_eq!(nearest("timeout", known), None);
+        let long = "r".repeat(HINT_LENGTH_MAX + 1);
+        assert_eq!(nearest(&long, [long.as_str()]), None);
     }
 
     #[test]

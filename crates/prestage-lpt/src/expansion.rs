@@ -3,6 +3,8 @@
 //!
 //! Shared by services and by stages made for a need. Knows no target and no graph rules.
 
+mod surroundings;
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
@@ -13,6 +15,10 @@ use crate::error::{Error, Result};
 use crate::expression::{Scope, has_expression, render};
 use crate::name::{check_label, is_env_name};
 use crate::yaml;
+
+use surroundings::{GateSpec, InfrastructureSpec, Surrounded, stages_of, wait_for_gates};
+
+pub(crate) use surroundings::gate_of;
 
 /// Most stages of one pipeline after expanding regions.
 pub const STAGES_MAX: usize = 256;
@@ -52,17 +58,25 @@ impl Expansion<'_> {
                     region,
                 };
                 match self.stage(template, &named, &mut scope) {
-                    Ok(stage) => stages.push(stage),
+                    Ok(surrounded) => stages.extend(surrounded),
                     Err(problem) => problems.push(problem),
                 }
             }
         }
-        Error::collected(problems).map(|()| stages)
+        Error::collected(problems)?;
+        wait_for_gates(&mut stages);
+        Ok(stages)
     }
 
     fn check_fanout(&self, templates: &[Value]) -> Result<()> {
-        let regional = templates.iter().filter(|stage| is_regional(stage)).count();
-        let stages = templates.len() - regional + regional * self.regions.len();
+        let copies = |stage: &Value| match is_regional(stage) {
+            true => self.regions.len(),
+            false => 1,
+        };
+        let stages: usize = templates
+            .iter()
+            .map(|stage| stages_of(stage) * copies(stage))
+            .sum();
         if stages <= STAGES_MAX {
             return Ok(());
         }
@@ -74,7 +88,8 @@ impl Expansion<'_> {
         })
     }
 
-    fn stage(&self, template: &Value, named: &Named<'_>, scope: &mut Scope) -> Result<Stage> {
+    /// The stage of one region with its infrastructure and its gate.
+    fn stage(&self, template: &Value, named: &Named<'_>, scope: &mut Scope) -> Result<Vec<Stage>> {
         let group = group_of(template).unwrap_or("?");
         let path = format!("{}:/stages/[name={group}]", self.owner);
         match named.region {
@@ -89,7 +104,6 @@ impl Expansion<'_> {
             });
         }
         let name = format!("{}{}", self.prefix, named.regional_name(&spec.name));
-        check_label("stage name", &name)?;
         let wave = spec
             .after_region
             .as_deref()
@@ -98,14 +112,14 @@ impl Expansion<'_> {
             .needs
             .iter()
             .flat_map(|needed| self.expand_need(needed, named))
-            .chain(wave)
-            .collect();
+            .chain(wave);
+        let needs = edges(self.owner, group, "needs", needs)?;
         let stage = Stage {
             name,
             group: spec.name,
             region: named.region.cloned(),
             needs,
-            gates: spec.gates,
+            gates: edges(self.owner, group, "gates", spec.gates.into_iter())?,
             when: spec.when,
             image: spec.image.filter(|image| !image.is_empty()),
             env: env(self.owner, group, spec.env, spec.env_from)?,
@@ -117,7 +131,18 @@ impl Expansion<'_> {
             artifacts: spec.artifacts,
             retry: spec.retry,
         };
-        check_fields(self.owner, &stage).map(|()| stage)
+        let surrounded = Surrounded {
+            owner: self.owner,
+            stage,
+            infrastructure: spec.infrastructure,
+            gate: spec.gate,
+        };
+        let stages = surrounded.stages()?;
+        for stage in &stages {
+            check_label("stage name", &stage.name)?;
+            check_fields(self.owner, stage)?;
+        }
+        Ok(stages)
     }
 
     /// The stage of the region before that ends its wave; none in the first region.
@@ -177,6 +202,8 @@ struct StageSpec {
     artifacts: Vec<String>,
     #[serde(default)]
     retry: u32,
+    infrastructure: Option<InfrastructureSpec>,
+    gate: Option<GateSpec>,
 }
 
 #[derive(Deserialize)]
@@ -200,6 +227,27 @@ impl Named<'_> {
             None => group.to_owned(),
         }
     }
+}
+
+/// The edges of one stage, which are no more than there can be stages: a group of regional stages
+/// named often would multiply.
+pub(crate) fn edges(
+    owner: &str,
+    stage: &str,
+    field: &'static str,
+    names: impl Iterator<Item = String>,
+) -> Result<Vec<String>> {
+    let edges: Vec<String> = names.take(STAGES_MAX + 1).collect();
+    if edges.len() <= STAGES_MAX {
+        return Ok(edges);
+    }
+    Err(Error::StageField {
+        owner: owner.to_owned(),
+        stage: stage.to_owned(),
+        field,
+        found: format!("a list of more than {STAGES_MAX} stages"),
+        expected: "each stage once".to_owned(),
+    })
 }
 
 fn is_regional(template: &Value) -> bool {

@@ -4,107 +4,73 @@
 //! can never create structure. The language is what is left of minijinja without statements,
 //! comments, functions, list literals and subscripts: fuel alone does not bound nested list
 //! repetition. A leaf that is exactly one reference keeps the type of what it names; only such a
-//! leaf may name a list.
+//! leaf may name a list. All leaves of a document share one budget of text and one of fuel, because
+//! a thousand leaves that each stay within a limit are a bomb as well.
 
-use std::collections::BTreeMap;
+mod scope;
+
 use std::sync::OnceLock;
 
-use minijinja::value::{Serde, ValueKind};
+use minijinja::value::ValueKind;
 use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result, nearest};
+use crate::place::Place;
+
+pub(crate) use scope::Scope;
 
 const TEXT_LENGTH_MAX: usize = 2_000;
 const OUTPUT_LENGTH_MAX: usize = 4_000;
 const FUEL: u64 = 20_000;
-
-/// The values that expressions may name: `params.NAME` and a few single words.
-pub(crate) struct Scope {
-    params: BTreeMap<String, Value>,
-    words: BTreeMap<&'static str, Value>,
-}
-
-impl Scope {
-    pub(crate) fn new<'a>(params: impl IntoIterator<Item = (&'a String, &'a Value)>) -> Self {
-        Self {
-            params: params
-                .into_iter()
-                .map(|(name, value)| (name.clone(), value.clone()))
-                .collect(),
-            words: BTreeMap::new(),
-        }
-    }
-
-    /// The same scope with `word` bound to `value`.
-    pub(crate) fn with(mut self, word: &'static str, value: impl Into<Value>) -> Self {
-        self.words.insert(word, value.into());
-        self
-    }
-
-    pub(crate) fn set(&mut self, word: &'static str, value: impl Into<Value>) {
-        self.words.insert(word, value.into());
-    }
-
-    pub(crate) fn unset(&mut self, word: &'static str) {
-        self.words.remove(word);
-    }
-
-    fn lookup(&self, reference: &str) -> Option<&Value> {
-        match reference.strip_prefix("params.") {
-            Some(name) => self.params.get(name),
-            None => self.words.get(reference),
-        }
-    }
-
-    fn known(&self) -> Vec<String> {
-        let params = self.params.keys().map(|name| format!("params.{name}"));
-        params
-            .chain(self.words.keys().map(|word| (*word).to_owned()))
-            .collect()
-    }
-
-    /// What computed expressions see: scalars only, so that no list operator exists for them.
-    fn context(&self) -> minijinja::Value {
-        let is_scalar = |value: &&Value| !value.is_array() && !value.is_object();
-        let mut names: Map<String, Value> = Map::new();
-        for (word, value) in self.words.iter().filter(|(_, value)| is_scalar(value)) {
-            names.insert((*word).to_owned(), value.clone());
-        }
-        let params: Map<String, Value> = self
-            .params
-            .iter()
-            .filter(|(_, value)| is_scalar(value))
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect();
-        names.insert("params".to_owned(), Value::Object(params));
-        minijinja::Value::from(Serde(Value::Object(names)))
-    }
-}
 
 /// Whether a string holds anything that the template language would act on.
 pub(crate) fn has_expression(text: &str) -> bool {
     ["{{", "{%", "{#"].iter().any(|mark| text.contains(mark))
 }
 
+/// The parameters that the expressions of a leaf name, each once, in their order.
+pub(crate) fn parameters_in(text: &str) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    let expressions = text.split("{{").skip(1);
+    for expression in expressions.filter_map(|part| part.split("}}").next()) {
+        for part in expression.split("params.").skip(1) {
+            let is_part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+            let name: String = part.chars().take_while(|c| is_part(*c)).collect();
+            if !name.is_empty() && !names.contains(&name) {
+                names.push(name);
+            }
+        }
+    }
+    names
+}
+
 /// Evaluates every leaf string below `value`; lists under a key `script` are refused expressions.
 pub(crate) fn render(path: &str, value: &Value, scope: &Scope) -> Result<Value> {
+    render_at(&Place::root(path), value, scope)
+}
+
+fn render_at(place: &Place<'_>, value: &Value, scope: &Scope) -> Result<Value> {
     match value {
-        Value::String(text) => render_leaf(path, text, scope),
+        Value::String(text) => {
+            let rendered = render_leaf(place, text, scope)?;
+            spend(place, &rendered, scope).map(|()| rendered)
+        }
         Value::Array(items) => items
             .iter()
             .enumerate()
-            .map(|(index, item)| render(&item_path(path, index, item), item, scope))
+            .map(|(index, item)| render_at(&place.item(index, item), item, scope))
             .collect(),
         Value::Object(map) => map
             .iter()
             .map(|(key, item)| {
-                let path = format!("{path}/{key}");
+                let place = place.key(key);
                 if key == "script" {
-                    refuse_splice(&path, item)?;
+                    refuse_splice_at(&place, item)?;
+                    spend(&place, item, scope)?;
                     return Ok((key.clone(), item.clone()));
                 }
-                Ok((key.clone(), render(&path, item, scope)?))
+                Ok((key.clone(), render_at(&place, item, scope)?))
             })
             .collect::<Result<Map<String, Value>>>()
             .map(Value::Object),
@@ -112,47 +78,66 @@ pub(crate) fn render(path: &str, value: &Value, scope: &Scope) -> Result<Value> 
     }
 }
 
+/// Takes a value from the budget of its document, which one long parameter in many places exhausts.
+fn spend(place: &Place<'_>, value: &Value, scope: &Scope) -> Result<()> {
+    match value {
+        Value::Array(items) => items.iter().try_for_each(|item| spend(place, item, scope)),
+        Value::Object(map) => map.values().try_for_each(|item| spend(place, item, scope)),
+        Value::String(text) => spend_text(place, text.len(), scope),
+        _ => spend_text(place, 1, scope),
+    }
+}
+
+fn spend_text(place: &Place<'_>, bytes: usize, scope: &Scope) -> Result<()> {
+    scope.spend_text(bytes).map_err(|found| Error::ExprSize {
+        path: place.to_string(),
+        what: "the text of the document so far",
+        found,
+        limit: scope::TEXT_TOTAL,
+    })
+}
+
 /// Refuses an expression in any line of a script.
 pub(crate) fn refuse_splice(path: &str, script: &Value) -> Result<()> {
+    refuse_splice_at(&Place::root(path), script)
+}
+
+fn refuse_splice_at(place: &Place<'_>, script: &Value) -> Result<()> {
     match script {
         Value::String(line) if has_expression(line) => Err(Error::ScriptSplice {
-            path: path.to_owned(),
+            path: place.to_string(),
             line: line.chars().take(120).collect(),
         }),
-        Value::Array(lines) => lines.iter().try_for_each(|line| refuse_splice(path, line)),
-        Value::Object(map) => map.values().try_for_each(|line| refuse_splice(path, line)),
+        Value::Array(lines) => lines
+            .iter()
+            .try_for_each(|line| refuse_splice_at(place, line)),
+        Value::Object(map) => map
+            .values()
+            .try_for_each(|line| refuse_splice_at(place, line)),
         _ => Ok(()),
     }
 }
 
-/// Keyed list items are named by their key, because an index says nothing after a merge.
-fn item_path(path: &str, index: usize, item: &Value) -> String {
-    match item.get("name").and_then(Value::as_str) {
-        Some(name) => format!("{path}/[name={name}]"),
-        None => format!("{path}/{index}"),
-    }
-}
-
-fn render_leaf(path: &str, text: &str, scope: &Scope) -> Result<Value> {
+fn render_leaf(place: &Place<'_>, text: &str, scope: &Scope) -> Result<Value> {
     if !has_expression(text) {
         return Ok(Value::String(text.to_owned()));
     }
-    check_length(path, "the expression text", text, TEXT_LENGTH_MAX)?;
-    check_language(path, text)?;
+    check_length(place, "the expression text", text, TEXT_LENGTH_MAX)?;
+    check_language(place, text)?;
     let Some(inner) = single_expression(text) else {
         if let Some(joined) = joined_references(text, scope) {
-            check_length(path, "the result", &joined, OUTPUT_LENGTH_MAX)?;
+            check_length(place, "the result", &joined, OUTPUT_LENGTH_MAX)?;
             return Ok(Value::String(joined));
         }
-        return render_text(path, text, scope).map(Value::String);
+        return render_text(place, text, scope).map(Value::String);
     };
     if is_reference(inner) {
         return scope
             .lookup(inner)
             .cloned()
-            .ok_or_else(|| undefined(path, inner, scope, inner));
+            .ok_or_else(|| undefined(place, inner, scope, inner));
     }
-    evaluate(path, inner, scope)
+    evaluate(place, inner, scope)
 }
 
 /// Text in which every expression is a plain reference to a scalar, which most leaves are; the
@@ -172,20 +157,21 @@ fn joined_references(text: &str, scope: &Scope) -> Option<String> {
             _ => return None,
         }
         joined.push_str(literal);
+        // More bytes than so many characters can have: refused whatever follows.
+        if joined.len() > 4 * OUTPUT_LENGTH_MAX {
+            break;
+        }
     }
     Some(joined)
 }
 
-fn evaluate(path: &str, expression: &str, scope: &Scope) -> Result<Value> {
-    let compiled = environment()
-        .compile_expression(expression)
-        .map_err(|error| refused(path, expression, &error))?;
-    let value = compiled.eval(scope.context()).map_err(|error| {
-        let names = compiled.undeclared_variables(true);
-        refused_with(path, expression, &error, scope, names)
-    })?;
+fn evaluate(place: &Place<'_>, expression: &str, scope: &Scope) -> Result<Value> {
+    // An assignment, because only a template tells how much fuel it took. The language has neither
+    // statements nor their marks, so the expression cannot end it early.
+    let text = format!("{{% set value = ({expression}) %}}");
+    let (_, value) = run(place, expression, &text, scope)?;
     let wrong = |message: &str| Error::ExprInvalid {
-        path: path.to_owned(),
+        path: place.to_string(),
         expression: expression.to_owned(),
         message: message.to_owned(),
     };
@@ -193,7 +179,7 @@ fn evaluate(path: &str, expression: &str, scope: &Scope) -> Result<Value> {
         ValueKind::Bool | ValueKind::Number | ValueKind::String => {}
         ValueKind::Undefined => {
             return Err(Error::ExprUndefined {
-                path: path.to_owned(),
+                path: place.to_string(),
                 expression: expression.to_owned(),
                 nearest: None,
             });
@@ -208,23 +194,49 @@ fn evaluate(path: &str, expression: &str, scope: &Scope) -> Result<Value> {
     match &json {
         Value::Null => Err(wrong("the result is not a finite number")),
         Value::String(text) => {
-            check_length(path, "the result", text, OUTPUT_LENGTH_MAX)?;
+            check_length(place, "the result", text, OUTPUT_LENGTH_MAX)?;
             Ok(json)
         }
         _ => Ok(json),
     }
 }
 
-fn render_text(path: &str, text: &str, scope: &Scope) -> Result<String> {
+fn render_text(place: &Place<'_>, text: &str, scope: &Scope) -> Result<String> {
+    let (rendered, _) = run(place, text, text, scope)?;
+    check_length(place, "the result", &rendered, OUTPUT_LENGTH_MAX)?;
+    Ok(rendered)
+}
+
+/// Evaluates `text` within what is left of the budget: its output, and what it assigned to `value`.
+/// `shown` is what the author wrote.
+fn run(
+    place: &Place<'_>,
+    shown: &str,
+    text: &str,
+    scope: &Scope,
+) -> Result<(String, minijinja::Value)> {
+    // Compiling costs no fuel, so the text itself counts.
+    spend_text(place, text.len(), scope)?;
+    if scope.fuel_left() == 0 {
+        let path = place.to_string();
+        return Err(Error::ExprFuel { path });
+    }
     let compiled = environment()
         .template_from_str(text)
-        .map_err(|error| refused(path, text, &error))?;
-    let rendered = compiled.render(scope.context()).map_err(|error| {
-        let names = compiled.undeclared_variables(true);
-        refused_with(path, text, &error, scope, names)
-    })?;
-    check_length(path, "the result", &rendered, OUTPUT_LENGTH_MAX)?;
-    Ok(rendered)
+        .map_err(|error| refused(place, shown, &error))?;
+    match compiled.render_captured(scope.context()) {
+        Ok(captured) => {
+            let levels = captured.state().fuel_levels();
+            scope.spend_fuel(levels.map_or(FUEL, |(consumed, _)| consumed));
+            let value = captured.state().lookup("value").unwrap_or_default();
+            Ok((captured.into_output(), value))
+        }
+        Err(error) => {
+            scope.spend_fuel(FUEL);
+            let names = compiled.undeclared_variables(true);
+            Err(refused_with(place, shown, &error, scope, names))
+        }
+    }
 }
 
 /// The text between the braces when the leaf is one expression and nothing else.
@@ -240,13 +252,13 @@ fn is_reference(inner: &str) -> bool {
     crate::name::is_identifier(name) && !reserved.contains(&inner)
 }
 
-fn check_length(path: &str, what: &'static str, text: &str, limit: usize) -> Result<()> {
+fn check_length(place: &Place<'_>, what: &'static str, text: &str, limit: usize) -> Result<()> {
     let found = text.chars().count();
     if found <= limit {
         return Ok(());
     }
     Err(Error::ExprSize {
-        path: path.to_owned(),
+        path: place.to_string(),
         what,
         found,
         limit,
@@ -254,9 +266,9 @@ fn check_length(path: &str, what: &'static str, text: &str, limit: usize) -> Res
 }
 
 /// Refuses everything outside the small language before the engine sees it.
-fn check_language(path: &str, text: &str) -> Result<()> {
+fn check_language(place: &Place<'_>, text: &str) -> Result<()> {
     let forbidden = |message: &str| Error::ExprForbidden {
-        path: path.to_owned(),
+        path: place.to_string(),
         message: message.to_owned(),
     };
     if text.contains("{%") || text.contains("{#") {
@@ -291,8 +303,8 @@ fn check_language(path: &str, text: &str) -> Result<()> {
 }
 
 /// What the engine refused, in our words.
-fn refused(path: &str, expression: &str, error: &minijinja::Error) -> Error {
-    let path = path.to_owned();
+fn refused(place: &Place<'_>, expression: &str, error: &minijinja::Error) -> Error {
+    let path = place.to_string();
     let expression = expression.to_owned();
     match error.kind() {
         ErrorKind::OutOfFuel => Error::ExprFuel { path },
@@ -318,7 +330,7 @@ fn refused(path: &str, expression: &str, error: &minijinja::Error) -> Error {
 
 /// As [`refused`], but names the culprit, which the engine's own message does not.
 fn refused_with(
-    path: &str,
+    place: &Place<'_>,
     expression: &str,
     error: &minijinja::Error,
     scope: &Scope,
@@ -333,25 +345,25 @@ fn refused_with(
     names
         .iter()
         .filter(|_| is_about_a_name)
-        .find_map(|name| culprit(path, expression, scope, name))
-        .unwrap_or_else(|| refused(path, expression, error))
+        .find_map(|name| culprit(place, expression, scope, name))
+        .unwrap_or_else(|| refused(place, expression, error))
 }
 
 /// What is wrong with `name`: the scope lacks it, or hides it because it is a list.
-fn culprit(path: &str, expression: &str, scope: &Scope, name: &str) -> Option<Error> {
+fn culprit(place: &Place<'_>, expression: &str, scope: &Scope, name: &str) -> Option<Error> {
     match scope.lookup(name) {
-        None if name != "params" => Some(undefined(path, expression, scope, name)),
+        None if name != "params" => Some(undefined(place, expression, scope, name)),
         Some(Value::Array(_) | Value::Object(_)) => Some(Error::ExprForbidden {
-            path: path.to_owned(),
+            path: place.to_string(),
             message: format!("`{name}` is a list: it can only stand alone, as `{{{{ {name} }}}}`"),
         }),
         _ => None,
     }
 }
 
-fn undefined(path: &str, expression: &str, scope: &Scope, name: &str) -> Error {
+fn undefined(place: &Place<'_>, expression: &str, scope: &Scope, name: &str) -> Error {
     Error::ExprUndefined {
-        path: path.to_owned(),
+        path: place.to_string(),
         expression: expression.to_owned(),
         nearest: nearest(name, scope.known().iter().map(String::as_str)),
     }
@@ -383,6 +395,8 @@ fn environment() -> &'static Environment<'static> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use serde_json::json;
 
     use super::*;
@@ -457,5 +471,42 @@ mod tests {
             error.to_string().contains("stages/[name=x]/script"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn all_expressions_of_a_scope_share_one_budget_of_fuel() {
+        let scope = scope();
+        let costly = json!("{{ ('x' * 400000)|upper == 'x' }}");
+        let mut evaluated = 0;
+        let refused = loop {
+            match render("p", &costly, &scope) {
+                Ok(_) => evaluated += 1,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(refused.code(), "E-EXPR-FUEL");
+        assert!(
+            evaluated as u64 * FUEL <= scope::FUEL_TOTAL + FUEL,
+            "{evaluated} evaluations"
+        );
+        // Whoever asks next is refused before the engine starts.
+        while scope.fuel_left() > 0 {
+            render("p", &costly, &scope).unwrap_err();
+        }
+        assert_eq!(
+            render("p", &json!("{{ 1 + 1 }}"), &scope)
+                .unwrap_err()
+                .code(),
+            "E-EXPR-FUEL"
+        );
+    }
+
+    #[test]
+    fn all_leaves_of_a_scope_share_one_budget_of_text() {
+        let params = BTreeMap::from([("long".to_owned(), json!("x".repeat(10_000)))]);
+        let scope = Scope::new(&params);
+        let leaf = json!("{{ params.long }}");
+        let refused = (0..).find(|_| render("p", &leaf, &scope).is_err());
+        assert_eq!(refused, Some(scope::TEXT_TOTAL / 10_000));
     }
 }

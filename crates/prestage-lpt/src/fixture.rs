@@ -58,6 +58,7 @@ pub(crate) fn stage(kind: NeedType) -> StageDefinition {
 
 pub(crate) fn provenance(stage: &StageDefinition) -> Provenance {
     Provenance {
+        need_id: "checkout/scaling/1699999000".to_owned(),
         probability: Some(0.83),
         threshold: Some(0.4),
         quantiles: vec![Quantile {

@@ -13,10 +13,10 @@ use crate::canonical::{Revision, to_value};
 use crate::definition::ApplicationDefinition;
 use crate::driver::OutputFile;
 use crate::error::{Error, Result};
-use crate::merge3::edits;
+use crate::merge3::{Edit, edits};
 use crate::plan::{FileAction, FilePlan, FleetPlan, InstancePlan, PlanAction, PlanProblem};
 use crate::repository::{PipelineRepository, Preview};
-use crate::resolver::{Resolver, closure_of_definition};
+use crate::resolver::{Resolved, Resolver, closure_of_definition};
 use crate::template::TemplateSet;
 
 const PLAN_DOMAIN: &str = "prestage/plan/1";
@@ -33,6 +33,7 @@ pub fn no_check(_: &ApplicationDefinition) -> std::result::Result<(), String> {
 #[derive(Debug, Default)]
 pub struct FleetPlanner {
     plans: BTreeMap<Revision, Arc<InstancePlan>>,
+    templates: Resolved,
 }
 
 impl FleetPlanner {
@@ -49,7 +50,7 @@ impl FleetPlanner {
         repository: &PipelineRepository,
         check: Check<'_>,
     ) -> Result<FleetPlan> {
-        let mut resolver = Resolver::new(templates);
+        let mut resolver = Resolver::over(templates, std::mem::take(&mut self.templates));
         let mut kept = BTreeMap::new();
         let mut instances = Vec::new();
         let mut untouched = 0;
@@ -72,6 +73,7 @@ impl FleetPlanner {
             instances.push((*plan).clone());
         }
         self.plans = kept;
+        self.templates = resolver.into_resolved();
         for (service, problem) in repository.unreadable() {
             instances.push(unreadable_plan(service, problem));
         }
@@ -158,14 +160,14 @@ fn instance_plan(
         }
         Ok(Preview::Changed {
             definition,
+            revision,
             before,
             after,
         }) => {
             plan.action = PlanAction::Update;
-            plan.to = Some(definition.revision());
+            plan.to = Some(revision);
             plan.files = file_plans(&before, &after);
-            let live = repository.definition(service)?;
-            plan.edits = edits(&to_value(live), &to_value(definition.as_ref()));
+            plan.edits = definition_edits(repository.definition(service)?, &definition);
             if let Err(message) = check(&definition) {
                 refuse(&mut plan, "E-CHECK", message);
             }
@@ -173,6 +175,19 @@ fn instance_plan(
         Err(problem) => refuse(&mut plan, problem.code(), problem.to_string()),
     }
     Ok(plan)
+}
+
+/// The edits between two definitions. Stage templates are most of a definition and seldom change;
+/// equal ones have no edits, so they are left out before the rest becomes JSON.
+fn definition_edits(before: &ApplicationDefinition, after: &ApplicationDefinition) -> Vec<Edit> {
+    let mut sides = [before.clone(), after.clone()];
+    if before.stage_templates == after.stage_templates {
+        for side in &mut sides {
+            side.stage_templates.clear();
+        }
+    }
+    let [before, after] = sides.map(|side| to_value(&side));
+    edits(&before, &after)
 }
 
 fn refuse(plan: &mut InstancePlan, code: &str, message: String) {

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::error::{Error, Result, nearest};
+use crate::error::{Error, PROBLEMS_MAX, Result, nearest};
 use crate::parameter::{Bindings, BoundParameter, Declarations, Origin};
 use crate::yaml;
 
@@ -126,6 +126,7 @@ fn unknown_parameters(owner: &str, declared: &Declarations, given: &[Given<'_>])
         .filter(|given| given.origin != Origin::Service)
         .flat_map(|given| given.values.keys())
         .filter(|name| declared.get(name).is_none())
+        .take(PROBLEMS_MAX)
         .map(|name| Error::ParamUnknown {
             owner: owner.to_owned(),
             parameter: name.clone(),

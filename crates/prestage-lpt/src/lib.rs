@@ -33,6 +33,8 @@ mod expression;
 #[cfg(test)]
 mod fixture;
 mod fleet;
+#[cfg(test)]
+mod hostile;
 mod instance;
 mod live;
 mod mark;
@@ -41,6 +43,7 @@ mod merge3;
 mod message;
 mod name;
 mod parameter;
+mod place;
 mod plan;
 mod policy;
 mod provenance;
@@ -79,7 +82,7 @@ pub use plan::{
     FileAction, FilePlan, FleetPlan, InstancePlan, PLAN_FORMAT, PlanAction, PlanCounts, PlanProblem,
 };
 pub use policy::{PathPolicy, Rule as PolicyRule};
-pub use provenance::{NeedOrigin, Provenance, Quantile};
+pub use provenance::{NeedOrigin, Provenance, Quantile, Validation};
 pub use repository::{
     AppliedUpdate, COOL_DOWN_S, Candidate, Commit, InstanceState, Integration, IntegrationState,
     Outcome, PendingUpdate, Pin, PipelineRepository, RetireReason, RollbackTo, STATE_FORMAT,
@@ -96,7 +99,8 @@ pub use store::{
     Store,
 };
 pub use template::{
-    ANCESTORS_MAX, BUILTIN, ResolvedTemplate, Template, TemplateDocument, TemplateSet,
+    ANCESTORS_MAX, BUILTIN, CHAIN_VALUES_MAX, PARAMETERS_MAX, POLICIES_MAX, ResolvedTemplate,
+    Template, TemplateDocument, TemplateSet,
 };
 pub use update::{
     JOURNAL_FORMAT, Journal, JournalEntry, StoredFiles, UpdateOptions, UpdateOutcome, UpdateStep,

@@ -5,9 +5,12 @@
 //! Other lists are replaced, unless the child writes a map of `$prepend`, `$append` and `$remove`
 //! lists. Knows nothing of parameters and stages, and never merges text.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
+use crate::place::Place;
 
 const REMOVE: &str = "$remove";
 const APPEND: &str = "$append";
@@ -15,131 +18,154 @@ const PREPEND: &str = "$prepend";
 
 /// The child of `template` over `parent`; `path` names the node in errors.
 pub(crate) fn merge(template: &str, path: &str, parent: &Value, child: &Value) -> Result<Value> {
-    match (parent, child) {
-        (Value::Object(parent), Value::Object(child)) => merge_maps(template, path, parent, child),
-        (Value::Array(parent), Value::Array(child)) if is_keyed(parent) && is_keyed(child) => {
-            merge_keyed(template, path, parent, child)
-        }
-        (Value::Array(parent), Value::Object(edit)) => edit_list(template, path, parent, edit),
-        (Value::Array(_), Value::Array(_)) => Ok(child.clone()),
-        (parent, child) if is_scalar(parent) && is_scalar(child) => Ok(child.clone()),
-        (parent, child) => Err(conflict(
-            template,
-            path,
-            format!(
-                "the parent has a {}, the child a {}",
-                kind(parent),
-                kind(child)
-            ),
-        )),
-    }
+    Merger { template }.node(&Place::root(path), parent, child)
 }
 
 /// A document that has no parent may not contain merge instructions.
 pub(crate) fn refuse_instructions(template: &str, path: &str, value: &Value) -> Result<()> {
-    match value {
-        Value::Object(map) => map.iter().try_for_each(|(key, item)| {
-            if key.starts_with('$') {
-                return Err(conflict(
-                    template,
-                    path,
-                    format!("`{key}` finds nothing to act on"),
-                ));
-            }
-            refuse_instructions(template, &format!("{path}/{key}"), item)
-        }),
-        Value::Array(items) => items
-            .iter()
-            .try_for_each(|item| refuse_instructions(template, path, item)),
-        _ => Ok(()),
-    }
+    Merger { template }.refuse_instructions(&Place::root(path), value)
 }
 
-fn merge_maps(
-    template: &str,
-    path: &str,
-    parent: &Map<String, Value>,
-    child: &Map<String, Value>,
-) -> Result<Value> {
-    let mut merged = parent.clone();
-    for (key, item) in child {
-        let path = format!("{path}/{key}");
-        match parent.get(key) {
-            Some(_) if is_removal(item) => {
-                merged.remove(key);
+struct Merger<'a> {
+    /// Names the child in errors.
+    template: &'a str,
+}
+
+impl Merger<'_> {
+    fn node(&self, place: &Place<'_>, parent: &Value, child: &Value) -> Result<Value> {
+        match (parent, child) {
+            (Value::Object(parent), Value::Object(child)) => self.maps(place, parent, child),
+            (Value::Array(parent), Value::Array(child)) if is_keyed(parent) && is_keyed(child) => {
+                self.keyed(place, parent, child)
             }
-            Some(inherited) => {
-                merged.insert(key.clone(), merge(template, &path, inherited, item)?);
-            }
-            None => {
-                refuse_instructions(template, &path, item)?;
+            (Value::Array(parent), Value::Object(edit)) => self.edited(place, parent, edit),
+            (Value::Array(_), Value::Array(_)) => Ok(child.clone()),
+            (parent, child) if is_scalar(parent) && is_scalar(child) => Ok(child.clone()),
+            (parent, child) => Err(self.conflict(
+                place,
+                format!(
+                    "the parent has a {}, the child a {}",
+                    kind(parent),
+                    kind(child)
+                ),
+            )),
+        }
+    }
+
+    fn refuse_instructions(&self, place: &Place<'_>, value: &Value) -> Result<()> {
+        match value {
+            Value::Object(map) => map.iter().try_for_each(|(key, item)| {
                 if key.starts_with('$') {
-                    return Err(conflict(
-                        template,
-                        &path,
-                        "unknown merge instruction".to_owned(),
-                    ));
+                    return Err(self.conflict(place, format!("`{key}` finds nothing to act on")));
                 }
-                merged.insert(key.clone(), item.clone());
-            }
+                self.refuse_instructions(&place.key(key), item)
+            }),
+            Value::Array(items) => items
+                .iter()
+                .try_for_each(|item| self.refuse_instructions(place, item)),
+            _ => Ok(()),
         }
     }
-    Ok(Value::Object(merged))
-}
 
-fn merge_keyed(template: &str, path: &str, parent: &[Value], child: &[Value]) -> Result<Value> {
-    let mut merged: Vec<Value> = parent.to_vec();
-    for item in child {
-        let name = key_of(item).expect("keyed: checked by the caller");
-        let path = format!("{path}/[name={name}]");
-        let position = merged.iter().position(|known| key_of(known) == Some(name));
-        match (position, is_removal(item)) {
-            (Some(index), true) => {
-                merged.remove(index);
-            }
-            (Some(index), false) => merged[index] = merge(template, &path, &merged[index], item)?,
-            (None, _) => {
-                refuse_instructions(template, &path, item)?;
-                merged.push(item.clone());
+    fn maps(
+        &self,
+        place: &Place<'_>,
+        parent: &Map<String, Value>,
+        child: &Map<String, Value>,
+    ) -> Result<Value> {
+        let mut merged = Map::new();
+        for (key, inherited) in parent {
+            match child.get(key) {
+                None => drop(merged.insert(key.clone(), inherited.clone())),
+                Some(item) if is_removal(item) => {}
+                Some(item) => {
+                    let item = self.node(&place.key(key), inherited, item)?;
+                    merged.insert(key.clone(), item);
+                }
             }
         }
+        for (key, item) in child.iter().filter(|(key, _)| !parent.contains_key(*key)) {
+            let place = place.key(key);
+            self.refuse_instructions(&place, item)?;
+            if key.starts_with('$') {
+                return Err(self.conflict(&place, "unknown merge instruction".to_owned()));
+            }
+            merged.insert(key.clone(), item.clone());
+        }
+        Ok(Value::Object(merged))
     }
-    Ok(Value::Array(merged))
-}
 
-fn edit_list(
-    template: &str,
-    path: &str,
-    parent: &[Value],
-    edit: &Map<String, Value>,
-) -> Result<Value> {
-    let mut merged: Vec<Value> = parent.to_vec();
-    for (key, items) in edit {
-        let Some(items) = items.as_array() else {
-            return Err(conflict(template, path, format!("`{key}` must be a list")));
-        };
-        match key.as_str() {
-            REMOVE => merged.retain(|item| !items.contains(item)),
-            APPEND | PREPEND => {}
-            _ => {
-                return Err(conflict(
-                    template,
-                    path,
+    fn keyed(&self, place: &Place<'_>, parent: &[Value], child: &[Value]) -> Result<Value> {
+        let mut merged: Vec<Option<Value>> = parent.iter().cloned().map(Some).collect();
+        let mut index: BTreeMap<&str, usize> = BTreeMap::new();
+        for (position, name) in parent.iter().filter_map(key_of).enumerate() {
+            // Of two items of one name the first is meant; that there are two is found later.
+            index.entry(name).or_insert(position);
+        }
+        for item in child {
+            let name = key_of(item).expect("keyed: checked by the caller");
+            let place = place.item(0, item);
+            match index.get(name).copied() {
+                Some(position) if is_removal(item) => {
+                    merged[position] = None;
+                    index.remove(name);
+                }
+                Some(position) => {
+                    let known = merged[position].as_ref();
+                    let known = known.expect("what is removed leaves the index");
+                    merged[position] = Some(self.node(&place, known, item)?);
+                }
+                None => {
+                    self.refuse_instructions(&place, item)?;
+                    index.insert(name, merged.len());
+                    merged.push(Some(item.clone()));
+                }
+            }
+        }
+        Ok(merged.into_iter().flatten().collect())
+    }
+
+    fn edited(
+        &self,
+        place: &Place<'_>,
+        parent: &[Value],
+        edit: &Map<String, Value>,
+    ) -> Result<Value> {
+        for (key, items) in edit {
+            if ![REMOVE, APPEND, PREPEND].contains(&key.as_str()) {
+                return Err(self.conflict(
+                    place,
                     format!(
                         "the parent has a list; `{key}` is not one of `$append`, `$prepend`, `$remove`"
                     ),
                 ));
             }
+            if !items.is_array() {
+                return Err(self.conflict(place, format!("`{key}` must be a list")));
+            }
+        }
+        let listed = |key: &str| {
+            edit.get(key)
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+        };
+        // By their text, because values have no order and the lists may be long.
+        let removed: BTreeSet<String> = listed(REMOVE).map(Value::to_string).collect();
+        let kept = parent
+            .iter()
+            .filter(|item| removed.is_empty() || !removed.contains(&item.to_string()));
+        let whole = listed(PREPEND).chain(kept).chain(listed(APPEND));
+        Ok(whole.cloned().collect())
+    }
+
+    fn conflict(&self, place: &Place<'_>, message: String) -> Error {
+        Error::Merge {
+            template: self.template.to_owned(),
+            path: place.to_string(),
+            message,
         }
     }
-    let listed = |key: &str| -> Vec<Value> {
-        edit.get(key)
-            .and_then(Value::as_array)
-            .cloned()
-            .unwrap_or_default()
-    };
-    let whole = [listed(PREPEND), merged, listed(APPEND)].concat();
-    Ok(Value::Array(whole))
 }
 
 /// `{$remove: true}`, possibly beside the `name` that says what to remove.
@@ -164,14 +190,6 @@ fn kind(value: &Value) -> &'static str {
         Value::Array(_) => "list",
         Value::Object(_) => "map",
         _ => "single value",
-    }
-}
-
-fn conflict(template: &str, path: &str, message: String) -> Error {
-    Error::Merge {
-        template: template.to_owned(),
-        path: path.to_owned(),
-        message,
     }
 }
 

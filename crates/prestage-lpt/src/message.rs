@@ -91,6 +91,8 @@ impl fmt::Display for Action {
 /// The part of a provenance that fits into a table.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ProvenanceSummary {
+    /// By which whoever asked knows the need.
+    pub need_id: Option<String>,
     /// Who asked.
     pub origin: Option<NeedOrigin>,
     /// Forecast probability of the need.
@@ -101,6 +103,10 @@ pub struct ProvenanceSummary {
     pub arm: Option<String>,
     /// Hash of the policy artifact.
     pub policy_hash: Option<String>,
+    /// The forecast models asked, separated by spaces.
+    pub models: Option<String>,
+    /// The stage template and its revision, as `name@revision`.
+    pub template: Option<String>,
 }
 
 /// One commit as `log` shows it.
@@ -155,11 +161,17 @@ impl Message {
             NeedOrigin::Requested => "requested",
         };
         Self::of_stage(Action::Propose, stage, definition)
+            .with("Need-Id", &provenance.need_id)
             .with("Origin", origin)
             .with("Probability", &number(provenance.probability))
             .with("Threshold", &number(provenance.threshold))
             .with("Arm", &provenance.arm)
             .with("Policy", &provenance.policy_hash)
+            .with("Models", &provenance.models.join(" "))
+            .with(
+                "Template",
+                &format!("{}@{}", stage.template, stage.template_revision),
+            )
     }
 
     pub(crate) fn activate(stage: &StageDefinition, definition: &Revision) -> Self {
@@ -321,6 +333,7 @@ pub(crate) fn parse(record: &CommitRecord) -> LogEntry {
             .and_then(|name| RetireReason::parse(name)),
         restores: trailers.get("Restores").map(|id| CommitId::from_hex(id)),
         provenance: ProvenanceSummary {
+            need_id: text("Need-Id"),
             origin: trailers.get("Origin").and_then(|name| match *name {
                 "predicted" => Some(NeedOrigin::Predicted),
                 "requested" => Some(NeedOrigin::Requested),
@@ -330,6 +343,8 @@ pub(crate) fn parse(record: &CommitRecord) -> LogEntry {
             threshold: number("Threshold"),
             arm: text("Arm"),
             policy_hash: text("Policy"),
+            models: text("Models"),
+            template: text("Template"),
         },
         subject: record.message.lines().next().unwrap_or_default().to_owned(),
     }

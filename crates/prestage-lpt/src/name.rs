@@ -3,6 +3,8 @@
 //! Service and stage names become paths, branch content and job ids, so the check here is also
 //! what keeps `..`, `/`, NUL and newlines out of the repository. Knows no target's own rules.
 
+use std::borrow::Cow;
+
 use crate::error::{Error, Result};
 
 /// The longest name that every target takes (a DNS label).
@@ -63,8 +65,12 @@ pub(crate) fn is_env_name(name: &str) -> bool {
 }
 
 /// Folds the differences that a target may not see: case, `_` and `-`.
-pub(crate) fn fold(name: &str) -> String {
-    name.to_ascii_lowercase().replace(['_', '.', ' '], "-")
+pub(crate) fn fold(name: &str) -> Cow<'_, str> {
+    let is_folded = |b: u8| b.is_ascii_uppercase() || b"_. ".contains(&b);
+    if !name.bytes().any(is_folded) {
+        return Cow::Borrowed(name);
+    }
+    Cow::Owned(name.to_ascii_lowercase().replace(['_', '.', ' '], "-"))
 }
 
 #[cfg(test)]

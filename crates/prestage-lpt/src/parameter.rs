@@ -135,6 +135,11 @@ pub enum ParameterType {
 /// The longest string of a parameter that sets no limit of its own.
 const LENGTH_MAX_DEFAULT: usize = 1_000;
 const ITEMS_MAX_DEFAULT: usize = 100;
+/// What a declaration may ask for at most: each value is checked and copied for every service.
+const LENGTH_LIMIT: usize = 10_000;
+const ITEMS_LIMIT: usize = 1_000;
+/// Bytes of `allowed_chars`, which every character of a value is compared with.
+const SET_LIMIT: usize = 200;
 
 fn is_false(flag: &bool) -> bool {
     !flag
@@ -187,6 +192,19 @@ impl ParameterSpec {
         }
         if !matches!(self.kind, T::List | T::Map) && self.max_items.is_some() {
             return Err("`max_items` needs type list or map".to_owned());
+        }
+        for (field, found, limit) in [
+            ("max_length", self.max_length, LENGTH_LIMIT),
+            ("max_items", self.max_items, ITEMS_LIMIT),
+            (
+                "allowed_chars",
+                self.allowed_chars.as_ref().map(String::len),
+                SET_LIMIT,
+            ),
+        ] {
+            if let Some(found) = found.filter(|found| *found > limit) {
+                return Err(format!("`{field}` is {found}, at most {limit} is allowed"));
+            }
         }
         if (self.kind == T::Enum) == self.values.is_empty() {
             return Err("`values` belongs to type enum, and an enum needs it".to_owned());
@@ -295,20 +313,10 @@ impl ParameterSpec {
     }
 
     fn allows(&self, c: char) -> bool {
-        let Some(set) = &self.allowed_chars else {
-            return true;
-        };
-        let set: Vec<char> = set.chars().collect();
-        let mut index = 0;
-        while index < set.len() {
-            let is_range = index + 2 < set.len() && set[index + 1] == '-';
-            let last = if is_range { set[index + 2] } else { set[index] };
-            if (set[index]..=last).contains(&c) {
-                return true;
-            }
-            index += if is_range { 3 } else { 1 };
+        match &self.allowed_chars {
+            Some(set) => ranges(set).any(|(first, last)| (first..=last).contains(&c)),
+            None => true,
         }
-        false
     }
 
     fn check_range(&self, value: &Value) -> std::result::Result<(), String> {
@@ -381,6 +389,22 @@ pub(crate) fn parse_duration(text: &str) -> Option<i64> {
     all_digits
         .then(|| digits.parse::<i64>().ok()?.checked_mul(factor))
         .flatten()
+}
+
+/// The ranges of a set like `a-z0-9._/-`; a single character is a range of itself.
+fn ranges(set: &str) -> impl Iterator<Item = (char, char)> {
+    let mut rest = set.chars();
+    std::iter::from_fn(move || {
+        let first = rest.next()?;
+        let mut ahead = rest.clone();
+        match (ahead.next(), ahead.next()) {
+            (Some('-'), Some(last)) => {
+                rest = ahead;
+                Some((first, last))
+            }
+            _ => Some((first, first)),
+        }
+    })
 }
 
 /// A value as messages show it.

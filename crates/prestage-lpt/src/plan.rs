@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::canonical::{Revision, pretty, to_value};
+use crate::canonical::{Revision, pretty};
 use crate::merge3::{Conflict, Edit};
 
 /// Version of the stored form.
@@ -161,6 +161,6 @@ impl FleetPlan {
 
     /// The stored form: canonical JSON, indented, one final newline.
     pub fn to_json(&self) -> String {
-        pretty(&to_value(self))
+        pretty(self)
     }
 }

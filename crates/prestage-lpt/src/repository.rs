@@ -272,7 +272,6 @@ impl PipelineRepository {
                 expected: "one service".to_owned(),
             });
         }
-        let staged = staged_stage(stage, provenance, at);
         self.live(service)?;
         self.commit(service, at, |live, _| {
             let live = live.ok_or_else(|| unknown_service(service, []))?;
@@ -290,7 +289,9 @@ impl PipelineRepository {
                 None => {}
             }
             let message = Message::propose(stage, &live.revision, provenance);
-            live.clone().with_stage(live, staged.clone(), message)
+            let provenance = provenance.completed(stage, &live.definition)?;
+            let staged = staged_stage(stage, &provenance, at);
+            live.clone().with_stage(live, staged, message)
         })
     }
 
@@ -366,6 +367,16 @@ impl PipelineRepository {
     /// The commits that prestage made for one service, newest first.
     pub fn log_of(&self, service: &str) -> Result<Vec<LogEntry>> {
         self.log_where(|entry| entry.service == service)
+    }
+
+    /// The staged stage that a commit wrote, with why it exists; none when the commit of that entry
+    /// left no stage of its name behind.
+    pub fn staged_at(&self, entry: &LogEntry) -> Result<Option<StagedStage>> {
+        let Some(stage) = &entry.stage else {
+            return Ok(None);
+        };
+        let files = self.store.files(&entry.commit, &entry.service)?;
+        StagedStage::find(&entry.service, stage, &files)
     }
 
     fn log_where(&self, is_wanted: impl Fn(&LogEntry) -> bool) -> Result<Vec<LogEntry>> {

@@ -9,29 +9,45 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::canonical::Revision;
-use crate::definition::ApplicationDefinition;
-use crate::error::Result;
+use crate::definition::{ApplicationDefinition, StageTemplate};
+use crate::error::{Error, Result};
 use crate::instance::Instance;
 use crate::parameter::Origin;
 use crate::repository::Candidate;
+use crate::stage::NeedType;
 use crate::template::{ResolvedTemplate, TemplateSet};
 
 const CLOSURE_DOMAIN: &str = "prestage/closure/1";
+
+/// Merged chains by revision: a revision covers all that a chain is merged from, so what is known of
+/// one set of templates holds for every other.
+pub(crate) type Resolved = BTreeMap<Revision, Arc<ResolvedTemplate>>;
 
 /// A set of templates and what was resolved of it so far.
 #[derive(Debug)]
 pub struct Resolver<'a> {
     templates: &'a TemplateSet,
+    known: Resolved,
+    revisions: BTreeMap<String, Result<Revision>>,
     resolved: BTreeMap<String, Result<Arc<ResolvedTemplate>>>,
+    stage_templates: BTreeMap<String, Arc<StageTemplate>>,
     closures: BTreeMap<String, Result<Revision>>,
 }
 
 impl<'a> Resolver<'a> {
     /// Nothing is resolved yet.
     pub fn new(templates: &'a TemplateSet) -> Self {
+        Self::over(templates, Resolved::new())
+    }
+
+    /// What was resolved of another set of templates need not be merged again.
+    pub(crate) fn over(templates: &'a TemplateSet, known: Resolved) -> Self {
         Self {
             templates,
+            known,
+            revisions: BTreeMap::new(),
             resolved: BTreeMap::new(),
+            stage_templates: BTreeMap::new(),
             closures: BTreeMap::new(),
         }
     }
@@ -41,9 +57,70 @@ impl<'a> Resolver<'a> {
         if let Some(known) = self.resolved.get(name) {
             return known.clone();
         }
-        let resolved = self.templates.resolve(name).map(Arc::new);
+        let resolved = self.merged(name);
         self.resolved.insert(name.to_owned(), resolved.clone());
         resolved
+    }
+
+    fn merged(&mut self, name: &str) -> Result<Arc<ResolvedTemplate>> {
+        let revision = self.revision(name)?;
+        if let Some(known) = self.known.get(&revision) {
+            return Ok(known.clone());
+        }
+        self.templates.resolve(name).map(Arc::new)
+    }
+
+    /// The revision of the named template.
+    fn revision(&mut self, name: &str) -> Result<Revision> {
+        if let Some(known) = self.revisions.get(name) {
+            return known.clone();
+        }
+        let revision = self.templates.revision(name);
+        self.revisions.insert(name.to_owned(), revision.clone());
+        revision
+    }
+
+    /// What was resolved, for the next set of templates. What this set no longer has is forgotten.
+    pub(crate) fn into_resolved(self) -> Resolved {
+        let resolved = self.resolved.into_values().flatten();
+        resolved
+            .map(|template| (template.revision().clone(), template))
+            .collect()
+    }
+
+    /// The named template in the form in which definitions hold it, one copy for all of them.
+    pub(crate) fn stage_template(
+        &mut self,
+        name: &str,
+        need: NeedType,
+    ) -> Result<Arc<StageTemplate>> {
+        let template = self.template(name)?;
+        if template.need() != Some(need) {
+            return Err(Error::Shape {
+                file: name.to_owned(),
+                message: format!(
+                    "does not say `need: {need}`, but is named as the template for it"
+                ),
+            });
+        }
+        if let Some(known) = self.stage_templates.get(name) {
+            return Ok(known.clone());
+        }
+        let stage_template = Arc::new(StageTemplate {
+            template: template.name().to_owned(),
+            revision: template.revision().clone(),
+            magnitude: template.body.magnitude.clone(),
+            declarations: template.declarations().clone(),
+            stages: template.body.stages.clone(),
+        });
+        self.stage_templates
+            .insert(name.to_owned(), stage_template.clone());
+        Ok(stage_template)
+    }
+
+    /// What the templates make of an instance. Fails with all that is wrong with either.
+    pub fn resolve(&mut self, instance: &Instance) -> Result<ApplicationDefinition> {
+        crate::definition::resolve_with(self, instance)
     }
 
     /// A hash over everything that a definition of this template is made from, instance apart: its
@@ -61,7 +138,7 @@ impl<'a> Resolver<'a> {
         let template = self.template(name)?;
         let mut stages = BTreeMap::new();
         for (need, stage) in &template.body.stage_templates {
-            stages.insert(need.to_string(), self.templates.revision(stage)?);
+            stages.insert(need.to_string(), self.revision(stage)?);
         }
         Ok(closure(template.revision(), &stages))
     }
@@ -69,7 +146,7 @@ impl<'a> Resolver<'a> {
     /// What the templates give the instance that a definition was made from.
     pub fn candidate(&mut self, base: &ApplicationDefinition) -> Result<Candidate> {
         let instance = instance_of(base);
-        let theirs = crate::definition::resolve_with(self, &instance)?;
+        let theirs = self.resolve(&instance)?;
         let template = self.template(&instance.template)?;
         let sealed = template.declarations().sealed_in.keys();
         Ok(Candidate {

@@ -6,17 +6,18 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::assembly::{Activation, AssembledStage, assemble};
-use crate::canonical::{Revision, to_value};
+use crate::canonical::Revision;
 use crate::dag;
-use crate::definition::{ApplicationDefinition, Stage, StageTemplate, scope_of};
+use crate::definition::{ApplicationDefinition, Stage, StageTemplate, in_order, scope_of};
 use crate::error::{Error, Result, nearest};
-use crate::expansion::Expansion;
+use crate::expansion::{Expansion, edges, gate_of};
 use crate::instance::{Given, bind};
 use crate::parameter::{Bindings, Origin};
 
@@ -219,6 +220,7 @@ fn stage_template<'a>(
     definition
         .stage_templates
         .get(&need.need)
+        .map(Arc::as_ref)
         .ok_or_else(|| Error::NeedUnserved {
             service: definition.service.clone(),
             need: need.need.to_string(),
@@ -369,23 +371,26 @@ fn expand(
     let mut stages = expansion.stages(&template.stages, scope)?;
     for stage in &mut stages {
         let region = stage.region.clone();
-        for names in [&mut stage.needs, &mut stage.gates] {
-            *names = std::mem::take(names)
+        for (field, names) in [("needs", &mut stage.needs), ("gates", &mut stage.gates)] {
+            let expanded = std::mem::take(names)
                 .into_iter()
                 .flat_map(|name| service_stages(definition, name, region.as_deref()))
-                .collect();
+                .map(|name| match field {
+                    "needs" => behind_its_gate(definition, name),
+                    _ => name,
+                });
+            *names = edges(name, &stage.group, field, expanded)?;
         }
     }
     check_gates(definition, name, &stages)?;
     let assembled = assemble(definition, &[(&stages, Activation::Active)]);
     let nodes: Vec<dag::Node<'_>> = assembled.iter().map(AssembledStage::node).collect();
-    let own: Vec<usize> = (definition.stages.len()..assembled.len()).collect();
     let order = dag::check(name, &nodes)?;
-    Ok(order
+    let own: Vec<usize> = order
         .into_iter()
-        .filter(|index| own.contains(index))
-        .map(|index| assembled[index].stage.clone())
-        .collect())
+        .filter_map(|index| index.checked_sub(definition.stages.len()))
+        .collect();
+    Ok(in_order(stages, &own))
 }
 
 fn check_gates(definition: &ApplicationDefinition, name: &str, stages: &[Stage]) -> Result<()> {
@@ -432,10 +437,15 @@ fn service_stages(
     }
 }
 
+/// A stage behind a gate may only be relied on once the gate is open.
+fn behind_its_gate(definition: &ApplicationDefinition, name: String) -> String {
+    gate_of(&definition.stages, &name).map_or(name, str::to_owned)
+}
+
 impl StageDefinition {
     /// The content hash of the whole stage.
     pub fn revision(&self) -> Revision {
-        Revision::of(KEY_DOMAIN, &to_value(self))
+        Revision::of(KEY_DOMAIN, self)
     }
 }
 

@@ -23,6 +23,12 @@ use crate::yaml;
 
 /// The longest chain of ancestors.
 pub const ANCESTORS_MAX: usize = 16;
+/// Values of all documents of a chain together, twice what one document may have.
+pub const CHAIN_VALUES_MAX: usize = 20_000;
+/// Parameters of a chain.
+pub const PARAMETERS_MAX: usize = 256;
+/// Policies of a chain: each compares what its path held before and holds now.
+pub const POLICIES_MAX: usize = 64;
 
 const REVISION_DOMAIN: &str = "prestage/template/1";
 const SET_DOMAIN: &str = "prestage/templates/1";
@@ -38,6 +44,10 @@ pub const BUILTIN: &[(&str, &str)] = &[
     (
         "progressive.yaml",
         include_str!("../templates/progressive.yaml"),
+    ),
+    (
+        "service-gated.yaml",
+        include_str!("../templates/service-gated.yaml"),
     ),
     ("scaling.yaml", include_str!("../templates/scaling.yaml")),
     (
@@ -60,6 +70,8 @@ pub struct Template {
     name: String,
     extends: Option<String>,
     document: Value,
+    /// How many values the document holds.
+    values: usize,
 }
 
 impl Template {
@@ -89,6 +101,7 @@ impl Template {
         Ok(Self {
             name,
             extends,
+            values: yaml::values_in(&document),
             document,
         })
     }
@@ -106,6 +119,12 @@ impl Template {
     /// The parent's name.
     pub fn extends(&self) -> Option<&str> {
         self.extends.as_deref()
+    }
+
+    /// The stages that this document adds or amends, as they stand in it; inherited ones left out.
+    pub fn stages(&self) -> &[Value] {
+        let stages = self.document.get("stages").and_then(Value::as_array);
+        stages.map_or(&[], Vec::as_slice)
     }
 }
 
@@ -271,6 +290,10 @@ pub struct StageDocument {
     pub artifacts: Option<Value>,
     /// Automatic retries.
     pub retry: Option<Value>,
+    /// `command` and `template`: what is brought up before it runs.
+    pub infrastructure: Option<Value>,
+    /// `command`, `metrics` and `window_seconds`: what must hold before anything behind it runs.
+    pub gate: Option<Value>,
     /// Takes the inherited stage away.
     #[serde(rename = "$remove")]
     pub remove: Option<bool>,
@@ -392,6 +415,13 @@ impl TemplateSet {
     pub fn resolve(&self, name: &str) -> Result<ResolvedTemplate> {
         let chain = self.chain(name)?;
         let root_first: Vec<&Template> = chain.iter().rev().copied().collect();
+        let values: usize = root_first.iter().map(|template| template.values).sum();
+        at_most(
+            name,
+            "values in the chain of its templates",
+            values,
+            CHAIN_VALUES_MAX,
+        )?;
         let (merged, policies) = merge_chain(&root_first)?;
         let mut body: Body = yaml::typed(name, merged)?;
         let sealed_in = sealed_parameters(&root_first)?;
@@ -500,8 +530,21 @@ fn merge_chain(root_first: &[&Template]) -> Result<(Value, Vec<Owned>)> {
             policy,
             set_in: template.name.clone(),
         }));
+        at_most(&template.name, "policies", policies.len(), POLICIES_MAX)?;
     }
     Ok((merged, policies))
+}
+
+fn at_most(template: &str, what: &'static str, found: usize, limit: usize) -> Result<()> {
+    if found <= limit {
+        return Ok(());
+    }
+    Err(Error::TooMany {
+        owner: template.to_owned(),
+        what,
+        found,
+        limit,
+    })
 }
 
 fn chain_revision(root_first: &[&Template]) -> Revision {
@@ -570,6 +613,12 @@ fn name_of(declared: &Value) -> Option<&str> {
 }
 
 fn check_parameters(body: &Body) -> Result<()> {
+    at_most(
+        &body.name,
+        "parameters",
+        body.parameters.len(),
+        PARAMETERS_MAX,
+    )?;
     let mut problems: Vec<Error> = body
         .parameters
         .iter()

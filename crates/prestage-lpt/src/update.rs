@@ -78,6 +78,7 @@ pub fn update(
     let mut run = Run {
         repository,
         templates,
+        resolver: Resolver::new(templates),
         options,
     };
     let journal = match run.unfinished()? {
@@ -93,6 +94,7 @@ pub fn update(
 struct Run<'a> {
     repository: &'a mut PipelineRepository,
     templates: &'a TemplateSet,
+    resolver: Resolver<'a>,
     options: UpdateOptions,
 }
 
@@ -267,7 +269,7 @@ impl Run<'_> {
             run: journal.run.clone(),
             wave: journal.wave,
         };
-        let candidate = Resolver::new(self.templates).candidate(self.repository.base(service)?)?;
+        let candidate = self.resolver.candidate(self.repository.base(service)?)?;
         let result = self
             .repository
             .apply_as(&candidate, Some(&applied), self.options.at);

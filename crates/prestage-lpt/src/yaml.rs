@@ -14,6 +14,7 @@ use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy, NonFiniteFloatPo
 use serde_saphyr::{Error as YamlError, Options};
 
 use crate::error::{Error, Result};
+use crate::place::Place;
 
 /// The largest document that is read at all.
 pub const BYTES_MAX: usize = 1 << 20;
@@ -37,7 +38,7 @@ pub(crate) fn read_value(file: &str, text: &str) -> Result<Value> {
     check_size(file, text)?;
     let value: Value = serde_saphyr::from_str_with_options(text, strict_options())
         .map_err(|error| refused(file, &error))?;
-    refuse_null(file, "", &value)?;
+    refuse_null(file, &Place::root(""), &value)?;
     Ok(value)
 }
 
@@ -181,23 +182,37 @@ fn refused(file: &str, error: &YamlError) -> Error {
         | YamlError::UnsupportedTag { .. }
         | YamlError::NonFiniteFloat { .. } => Error::YamlFeature { file, message },
         YamlError::Budget { .. } => Error::YamlBudget { file, message },
+        // The scanner's own limit on flow collections, which comes before any budget is asked.
+        _ if message.contains("recursion limit exceeded") => Error::YamlDepth {
+            file,
+            limit: DEPTH_MAX,
+        },
         _ => Error::YamlSyntax { file, message },
     }
 }
 
-fn refuse_null(file: &str, path: &str, value: &Value) -> Result<()> {
+/// How many values a document holds, itself included: what a budget of values counts.
+pub(crate) fn values_in(document: &Value) -> usize {
+    1 + match document {
+        Value::Array(items) => items.iter().map(values_in).sum::<usize>(),
+        Value::Object(map) => map.values().map(values_in).sum(),
+        _ => 0,
+    }
+}
+
+fn refuse_null(file: &str, place: &Place<'_>, value: &Value) -> Result<()> {
     match value {
         Value::Null => Err(Error::YamlFeature {
             file: file.to_owned(),
-            message: format!("`{path}` is null; leave the key out or use `$remove`"),
+            message: format!("`{place}` is null; leave the key out or use `$remove`"),
         }),
         Value::Array(items) => items
             .iter()
             .enumerate()
-            .try_for_each(|(index, item)| refuse_null(file, &format!("{path}/{index}"), item)),
+            .try_for_each(|(index, item)| refuse_null(file, &place.item(index, item), item)),
         Value::Object(map) => map
             .iter()
-            .try_for_each(|(key, item)| refuse_null(file, &format!("{path}/{key}"), item)),
+            .try_for_each(|(key, item)| refuse_null(file, &place.key(key), item)),
         _ => Ok(()),
     }
 }

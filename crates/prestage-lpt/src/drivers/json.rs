@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::assembly::{Activation, Assembly};
-use crate::canonical::{pretty, to_value};
+use crate::canonical::pretty;
 use crate::definition::ApplicationDefinition;
 use crate::driver::{Driver, OutputFile, only_file};
 use crate::error::{Error, Result};
@@ -68,7 +68,7 @@ impl Driver for Json {
         };
         Ok(vec![OutputFile {
             path: format!("prestage/{}.json", assembly.definition.service),
-            bytes: pretty(&to_value(&file)).into_bytes(),
+            bytes: pretty(&file).into_bytes(),
         }])
     }
 

@@ -161,7 +161,7 @@ impl PipelineRepository {
             let mut next = live.clone();
             let integration = Integration {
                 stage: Some(stage.clone()),
-                provenance: Some(provenance.clone()),
+                provenance: Some(provenance.completed(stage, &live.definition)?),
                 name: stage.name.clone(),
                 deadline,
                 confirmed: false,

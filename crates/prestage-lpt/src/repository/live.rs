@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::assembly::{Activation, Assembly, Staged};
-use crate::canonical::{Revision, pretty, to_value};
+use crate::canonical::{Revision, pretty};
 use crate::definition::ApplicationDefinition;
 use crate::driver::{OutputFile, driver};
 use crate::error::{Error, Result};
@@ -40,6 +40,29 @@ pub struct StagedStage {
     pub stage: StageDefinition,
     /// Why it exists.
     pub provenance: Provenance,
+}
+
+impl StagedStage {
+    /// The stage of that name among the files of a service; none when there is none.
+    pub(super) fn find(service: &str, name: &str, files: &Files) -> Result<Option<Self>> {
+        let file = stage_file(name);
+        let path = format!("services/{service}/{file}");
+        files
+            .get(&file)
+            .map(|bytes| Self::parse(path, &file, bytes))
+            .transpose()
+    }
+
+    fn parse(path: String, file: &str, bytes: &[u8]) -> Result<Self> {
+        let staged: Self = match serde_json::from_slice(bytes) {
+            Ok(staged) => staged,
+            Err(error) => return Err(corrupt(path, &error)),
+        };
+        match staged.format == STAGE_FORMAT && stage_file(&staged.stage.name) == file {
+            true => Ok(staged),
+            false => Err(corrupt(path, &"format or file name do not fit the content")),
+        }
+    }
 }
 
 /// What the head commit holds for one service.
@@ -106,14 +129,7 @@ impl LiveService {
             .iter()
             .filter(|(file, _)| file.starts_with(STAGES_FOLDER))
         {
-            let staged: StagedStage =
-                serde_json::from_slice(bytes).map_err(|error| corrupt(path(file), &error))?;
-            if staged.format != STAGE_FORMAT || stage_file(&staged.stage.name) != *file {
-                return Err(corrupt(
-                    path(file),
-                    &"format or file name do not fit the content",
-                ));
-            }
+            let staged = StagedStage::parse(path(file), file, bytes)?;
             stages.insert(staged.stage.name.clone(), Arc::new(staged));
         }
         Ok(Self {
@@ -158,7 +174,7 @@ impl LiveService {
         message: Message,
     ) -> Result<Option<Planned<'a>>> {
         let file = stage_file(&staged.stage.name);
-        let json = pretty(&to_value(&staged)).into_bytes();
+        let json = pretty(&staged).into_bytes();
         self.stages
             .insert(staged.stage.name.clone(), Arc::new(staged));
         self.planned(Some(before), vec![(file, json)], message)

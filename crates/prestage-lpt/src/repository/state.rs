@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::canonical::{Revision, pretty, to_value};
+use crate::canonical::{Revision, pretty};
 use crate::definition::ApplicationDefinition;
 use crate::error::{Error, Result};
 use crate::merge3::{Conflict, Decisions};
@@ -115,7 +115,7 @@ impl InstanceState {
     }
 
     pub(super) fn record(&self, service: &str) -> Record {
-        let bytes = (*self != Self::default()).then(|| pretty(&to_value(self)).into_bytes());
+        let bytes = (*self != Self::default()).then(|| pretty(self).into_bytes());
         Record {
             path: Self::path(service),
             bytes,

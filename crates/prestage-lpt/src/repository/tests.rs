@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::fixture;
+use crate::parameter::Origin;
 use crate::stage::{NeedType, generate_stage_definition};
 use crate::store::{GitStore, MemoryStore};
 
@@ -330,6 +331,18 @@ fn a_changed_definition_keeps_stages_and_drops_files_of_a_lost_target() {
 }
 
 #[test]
+fn a_durable_store_makes_the_same_commits_and_remembers_that_it_is_one() {
+    let [plain, durable] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let commits = tour(&mut open_git(plain.path()));
+    let store = GitStore::open(durable.path()).unwrap().durable().unwrap();
+    let mut repository = PipelineRepository::open(Box::new(store)).unwrap();
+    assert_eq!(tour(&mut repository), commits);
+    let is_durable = |path| GitStore::open(path).unwrap().is_durable().unwrap();
+    assert!(is_durable(durable.path()));
+    assert!(!is_durable(plain.path()));
+}
+
+#[test]
 fn a_reopened_repository_goes_on_where_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let commits = tour(&mut open_git(folder.path()));
@@ -342,7 +355,10 @@ fn a_reopened_repository_goes_on_where_it_was() {
     let canary = fixture::stage(NeedType::FeatureRelease);
     let staged = again.stage(canary.key.as_str()).unwrap();
     assert_eq!(staged.stage, canary);
-    assert_eq!(staged.provenance, fixture::provenance(&canary));
+    let expected = fixture::provenance(&canary)
+        .completed(&canary, &fixture::definition())
+        .unwrap();
+    assert_eq!(staged.provenance, expected);
     again
         .retire(&canary.key, RetireReason::UsedUp, START + 9)
         .unwrap();
@@ -450,4 +466,72 @@ fn a_stage_outlives_a_definition_that_changes_beside_it() {
             key
         );
     });
+}
+
+#[test]
+fn l23_every_decision_can_be_traced_from_the_log() {
+    for_each_store(|mut repository| {
+        repository
+            .put_service(&fixture::definition(), START)
+            .unwrap();
+        for kind in NeedType::ALL {
+            propose(&mut repository, kind, START + 1);
+        }
+        let log = repository.log_of("checkout").unwrap();
+        let proposals: Vec<&LogEntry> = log
+            .iter()
+            .filter(|entry| entry.action == Action::Propose)
+            .collect();
+        assert_eq!(proposals.len(), NeedType::ALL.len());
+        for entry in &proposals {
+            let staged = repository.staged_at(entry).unwrap().unwrap();
+            let provenance = staged.provenance;
+            assert_eq!(provenance.missing(), Vec::<&str>::new());
+            assert_eq!(Some(&staged.stage.key), entry.key.as_ref());
+            assert_eq!(entry.provenance.need_id, Some(provenance.need_id));
+            let template = format!("{}@{}", staged.stage.template, provenance.template_revision);
+            assert_eq!(entry.provenance.template, Some(template));
+            // Every parameter that stands anywhere has an origin, and every target a validator.
+            for parameter in provenance.parameters_at.values().flatten() {
+                assert!(
+                    provenance.parameter_origins.contains_key(parameter),
+                    "{parameter}"
+                );
+            }
+            let passed = |validator: &str| {
+                let found = provenance.validators.iter();
+                found
+                    .clone()
+                    .any(|validation| validation.validator == validator && validation.passed)
+            };
+            assert!(provenance.drivers.iter().all(|driver| passed(driver)));
+            assert!(passed("rule/timeout-bounded"));
+        }
+        let first = repository.staged_at(proposals[3]).unwrap().unwrap();
+        // A stage that is gone can still be explained.
+        let key = first.stage.key.clone();
+        repository
+            .retire(&key, RetireReason::Expired, START + 9)
+            .unwrap();
+        assert_eq!(repository.staged_at(proposals[3]).unwrap(), Some(first));
+    });
+}
+
+#[test]
+fn l23_a_value_is_traced_to_who_decided_it() {
+    let mut repository = PipelineRepository::open(Box::new(MemoryStore::new())).unwrap();
+    repository
+        .put_service(&fixture::definition(), START)
+        .unwrap();
+    propose(&mut repository, NeedType::Scaling, START + 1);
+    let staged = repository.stages("checkout").unwrap().next().unwrap();
+    let provenance = &staged.provenance;
+    let path = "/stages/[name=scale]/env/[name=REPLICAS]/value";
+    assert_eq!(provenance.parameters_at[path], ["replicas"]);
+    assert_eq!(provenance.parameter_origins["replicas"], Origin::Need);
+    assert!(
+        !provenance
+            .parameters_at
+            .contains_key("/stages/[name=scale]/script/0")
+    );
 }

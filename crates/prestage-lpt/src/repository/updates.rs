@@ -51,7 +51,8 @@ pub(crate) enum Preview {
     Conflicted(Vec<Conflict>),
     /// The definition and the files of all targets, before and after.
     Changed {
-        definition: Box<ApplicationDefinition>,
+        definition: Arc<ApplicationDefinition>,
+        revision: Revision,
         before: Vec<OutputFile>,
         after: Vec<OutputFile>,
     },
@@ -139,13 +140,14 @@ impl PipelineRepository {
         match live.merged(candidate) {
             DefinitionMerge::Conflicted(conflicts) => Ok(Preview::Conflicted(conflicts)),
             DefinitionMerge::Clean(definition) => {
-                let next = live.updated((*definition).clone(), candidate);
+                let next = live.updated(*definition, candidate);
                 let before = live.emit()?;
                 self.check_drift(&candidate.theirs.service, &before)?;
                 Ok(Preview::Changed {
-                    definition,
                     before,
                     after: next.emit()?,
+                    definition: next.definition,
+                    revision: next.revision,
                 })
             }
         }

@@ -1,5 +1,7 @@
 //! Stages for needs: idempotence, what the key covers, what is refused.
 
+use std::sync::Arc;
+
 use crate::fixture;
 
 use super::*;
@@ -62,7 +64,7 @@ fn the_key_covers_window_regions_parameters_and_template() {
         .stage_templates
         .get_mut(&NeedType::Scaling)
         .unwrap();
-    template.revision = Revision::of("x", &json!(1));
+    Arc::make_mut(template).revision = Revision::of("x", &json!(1));
     assert_ne!(
         generate_stage_definition(&definition, &need).unwrap().key,
         key
@@ -201,7 +203,7 @@ fn the_longest_service_name_still_gives_legal_names() {
 fn the_stored_form_reads_back() {
     for kind in NeedType::ALL {
         let stage = fixture::stage(kind);
-        let text = crate::canonical::pretty(&to_value(&stage));
+        let text = crate::canonical::pretty(&stage);
         let again: StageDefinition = serde_json::from_str(&text).unwrap();
         assert_eq!(again, stage);
         assert_eq!(again.revision(), stage.revision());

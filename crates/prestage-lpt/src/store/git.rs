@@ -22,6 +22,8 @@ use branch_lock::BranchLock;
 const BRANCH: &str = "refs/heads/main";
 const ROOT: &str = "services";
 const RECORDS: &str = "state";
+/// git's own setting; git itself honours it too.
+const FSYNC: &str = "core.fsyncObjectFiles";
 const FILE_MODE: i32 = 0o100_644;
 const TREE_MODE: i32 = 0o040_000;
 
@@ -82,19 +84,29 @@ impl GitStore {
     }
 
     /// The same store, flushing every object and the branch to the disk before a commit is
-    /// reported: what a power cut needs and a killed process does not. The repository remembers it.
+    /// reported: what a power cut needs and a killed process does not. The repository remembers it,
+    /// so every later writer flushes as well.
     pub fn durable(self) -> Result<Self> {
         let failed = self.failed("setting `core.fsyncObjectFiles`");
         let mut config = self.repository.config().map_err(&failed)?;
-        config
-            .set_bool("core.fsyncObjectFiles", true)
-            .map_err(&failed)?;
+        config.set_bool(FSYNC, true).map_err(&failed)?;
         // libgit2 reads the setting when it opens a repository.
         let repository = Repository::open(&self.path).map_err(&failed)?;
         Ok(Self {
             repository,
             path: self.path.clone(),
         })
+    }
+
+    /// Whether commits are flushed to the disk before they are reported.
+    pub fn is_durable(&self) -> Result<bool> {
+        let failed = self.failed("reading `core.fsyncObjectFiles`");
+        let config = self.repository.config().map_err(&failed)?;
+        match config.get_bool(FSYNC) {
+            Ok(is_durable) => Ok(is_durable),
+            Err(error) if error.code() == ErrorCode::NotFound => Ok(false),
+            Err(error) => Err(failed(error)),
+        }
     }
 
     fn failed(&self, operation: &'static str) -> impl Fn(git2::Error) -> Error + '_ {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::canonical::{Revision, pretty, to_value};
+use crate::canonical::{Revision, pretty};
 use crate::error::{Error, Result};
 use crate::store::Record;
 
@@ -146,7 +146,7 @@ impl Journal {
     pub(super) fn record(&self) -> Record {
         Record {
             path: JOURNAL_PATH.to_owned(),
-            bytes: Some(pretty(&to_value(self)).into_bytes()),
+            bytes: Some(pretty(self).into_bytes()),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! The test starts itself as a child that works on a repository, kills it after a random time, and
 //! starts another until one gets to the end. Whatever was interrupted: the repository is valid, no
 //! service is half changed, the end is the end of an uninterrupted run, and the last rollback
-//! restores the first tree byte for byte.
+//! restores the first tree byte for byte. Half of the repositories are durable; their ends are equal.
 //!
 //! `PRESTAGE_KILLS=240 cargo test -p prestage-lpt kills -- --nocapture` runs more of them.
 
@@ -154,11 +154,18 @@ fn l20_killed_anywhere_it_resumes_to_the_same_end() {
     work(whole.path());
     let expected = end(whole.path());
     let mut random = Delays(20);
-    let mut killed = 0;
+    let (mut killed, mut killed_durable) = (0, 0);
     let mut runs = 0;
     while killed < kills {
         let folder = tempfile::tempdir().unwrap();
-        let repository = fixture::fleet(Box::new(GitStore::open(folder.path()).unwrap()));
+        let store = GitStore::open(folder.path()).unwrap();
+        // Every other repository flushes to the disk; its children read that from it.
+        let is_durable = runs % 2 == 1;
+        let store = match is_durable {
+            true => store.durable().unwrap(),
+            false => store,
+        };
+        let repository = fixture::fleet(Box::new(store));
         let first = first_commit(&repository);
         drop(repository);
         runs += 1;
@@ -172,7 +179,9 @@ fn l20_killed_anywhere_it_resumes_to_the_same_end() {
                 break;
             }
             child.kill().unwrap();
-            killed += usize::from(child.wait().unwrap().code().is_none());
+            let was_killed = child.wait().unwrap().code().is_none();
+            killed += usize::from(was_killed);
+            killed_durable += usize::from(was_killed && is_durable);
             check_valid(folder.path());
         }
         assert_eq!(end(folder.path()), expected);
@@ -183,7 +192,7 @@ fn l20_killed_anywhere_it_resumes_to_the_same_end() {
             assert_eq!(hash(head), hash(&first), "{service} was not restored");
         }
     }
-    eprintln!("{killed} kills over {runs} runs");
+    eprintln!("{killed} kills over {runs} runs, {killed_durable} of them of durable writers");
 }
 
 /// Delays from a fixed seed, longer with every attempt so that each run ends on any machine. When

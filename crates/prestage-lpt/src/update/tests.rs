@@ -281,6 +281,7 @@ fn newer_templates_close_a_run_that_did_not_end() {
         let mut run_of = Run {
             repository: &mut repository,
             templates: &templates,
+            resolver: Resolver::new(&templates),
             options: options(),
         };
         let Ok(Begun::Journal(_)) = run_of.begin(&no_check) else {

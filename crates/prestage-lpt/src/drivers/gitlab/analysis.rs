@@ -3,9 +3,13 @@
 //! Follows `extends`, `default`, root-level keywords and implied needs (a job without `needs` waits
 //! for all jobs of earlier stages). `include` is not followed: nothing is ever fetched.
 
+mod extends;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
+
+use extends::Extends;
 
 use super::{ACTIVATE_VARIABLE, NAME, ONE_OF, RESERVED};
 use crate::definition::{GitlabTarget, Stage, When};
@@ -17,8 +21,8 @@ use crate::live::{FoundJob, LivePipeline, TargetFacts, Unmodelled};
 use crate::mark;
 use crate::yaml::{self, KeyOrder};
 
-/// `extends` chains are at most so long in GitLab.
-const EXTENDS_MAX: usize = 11;
+/// Jobs of one file; a job that says no needs waits for all of the stages before it.
+const JOBS_MAX: usize = 1_000;
 /// GitLab's own default.
 const TIMEOUT_MINUTES_DEFAULT: u32 = 60;
 const STAGES_DEFAULT: [&str; 3] = ["build", "test", "deploy"];
@@ -51,11 +55,14 @@ pub(super) fn analyze(files: &[OutputFile]) -> Result<LivePipeline> {
     let (service, branch) = workflow(root.remove("workflow"), &mut notes);
     let lanes = stage_list(root.remove("stages"));
     let defaults = defaults(&mut root, &mut notes);
-    let variables = Value::Object(Map::from_iter([(
-        "variables".to_owned(),
-        root.remove("variables").unwrap_or_default(),
-    )]));
-    let jobs = jobs(&mut root, &order, &wrong)?;
+    let inherited = Inherited {
+        defaults,
+        variables: match root.remove("variables") {
+            Some(Value::Object(variables)) => Some(variables),
+            _ => None,
+        },
+    };
+    let jobs = jobs(&mut root, &order, &inherited).map_err(&wrong)?;
     for (key, value) in &root {
         note(&mut notes, &format!("/{key}"), value);
     }
@@ -64,8 +71,7 @@ pub(super) fn analyze(files: &[OutputFile]) -> Result<LivePipeline> {
     }
     let mut found: Vec<Found> = Vec::new();
     for (name, job) in jobs {
-        let whole = with_defaults(&defaults, &variables, job);
-        add(&mut found, job_of(name, whole, &mut notes));
+        add(&mut found, job_of(name, job, &mut notes));
     }
     let implied = implied_needs(&found, &lanes);
     let target = GitlabTarget {
@@ -160,19 +166,22 @@ fn defaults(root: &mut Map<String, Value>, notes: &mut Vec<Unmodelled>) -> Map<S
     defaults
 }
 
-/// The jobs with their `extends` applied; hidden ones are only there to be extended.
+/// The jobs with their `extends` and defaults applied; hidden ones are only there to be extended.
 fn jobs(
     root: &mut Map<String, Value>,
     order: &KeyOrder,
-    wrong: &impl Fn(String) -> Error,
-) -> Result<Vec<(String, Map<String, Value>)>> {
+    inherited: &Inherited,
+) -> std::result::Result<Vec<(String, Map<String, Value>)>, String> {
     let all = std::mem::take(root);
+    let mut extends = Extends::new(&all);
     let mut jobs = Vec::new();
     for (name, value) in &order.entries(all.clone()) {
         match value {
-            Value::Object(job) if !RESERVED.contains(&name.as_str()) => {
+            Value::Object(_) if !RESERVED.contains(&name.as_str()) => {
                 if !name.starts_with('.') {
-                    jobs.push((name.clone(), extended(&all, name, job, 0).map_err(wrong)?));
+                    let job = inherited.with(extends.of(name)?);
+                    extends.charge(&job)?;
+                    jobs.push((name.clone(), job));
                 }
             }
             other => {
@@ -182,71 +191,37 @@ fn jobs(
                 }
             }
         }
+        if jobs.len() > JOBS_MAX {
+            return Err(format!("more than {JOBS_MAX} jobs"));
+        }
     }
     Ok(jobs)
 }
 
-fn extended(
-    all: &Map<String, Value>,
-    name: &str,
-    job: &Map<String, Value>,
-    depth: usize,
-) -> std::result::Result<Map<String, Value>, String> {
-    if depth > EXTENDS_MAX {
-        return Err(format!(
-            "`extends` of `{name}` is deeper than {EXTENDS_MAX}"
-        ));
-    }
-    let parents: Vec<String> = match job.get("extends") {
-        None => Vec::new(),
-        Some(Value::Array(names)) => names.iter().filter_map(scalar_text).collect(),
-        Some(single) => scalar_text(single).into_iter().collect(),
-    };
-    let mut whole = Map::new();
-    for parent in &parents {
-        let Some(Value::Object(found)) = all.get(parent) else {
-            return Err(format!("`{name}` extends unknown `{parent}`"));
-        };
-        deep_merge(&mut whole, &extended(all, parent, found, depth + 1)?);
-    }
-    deep_merge(&mut whole, job);
-    whole.remove("extends");
-    Ok(whole)
+/// What every job takes from the root of the file.
+struct Inherited {
+    defaults: Map<String, Value>,
+    /// Only these merge with those of a job.
+    variables: Option<Map<String, Value>>,
 }
 
-/// GitLab's own merge: maps by key, everything else replaced.
-fn deep_merge(into: &mut Map<String, Value>, from: &Map<String, Value>) {
-    for (key, value) in from {
-        match (into.get_mut(key), value) {
-            (Some(Value::Object(old)), Value::Object(new)) => deep_merge(old, new),
-            _ => {
-                into.insert(key.clone(), value.clone());
+impl Inherited {
+    fn with(&self, job: Map<String, Value>) -> Map<String, Value> {
+        let mut whole = self.defaults.clone();
+        if let Some(shared) = &self.variables {
+            let mut variables = shared.clone();
+            if let Some(Value::Object(own)) = job.get("variables") {
+                variables.extend(own.clone());
+            }
+            whole.insert("variables".to_owned(), Value::Object(variables));
+        }
+        for (key, value) in job {
+            if key != "variables" || self.variables.is_none() {
+                whole.insert(key, value);
             }
         }
+        whole
     }
-}
-
-fn with_defaults(
-    defaults: &Map<String, Value>,
-    variables: &Value,
-    job: Map<String, Value>,
-) -> Map<String, Value> {
-    let mut whole = defaults.clone();
-    // Only the variables of the root merge with those of a job.
-    if let Some(Value::Object(shared)) = variables.get("variables") {
-        whole.insert("variables".to_owned(), Value::Object(shared.clone()));
-        if let Some(Value::Object(own)) = job.get("variables") {
-            let mut merged = shared.clone();
-            merged.extend(own.clone());
-            whole.insert("variables".to_owned(), Value::Object(merged));
-        }
-    }
-    for (key, value) in job {
-        if key != "variables" || !whole.contains_key("variables") {
-            whole.insert(key, value);
-        }
-    }
-    whole
 }
 
 /// A job and what is needed only to place it.

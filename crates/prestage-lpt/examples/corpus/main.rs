@@ -2,7 +2,11 @@
 //!
 //! `cargo run -p prestage-lpt --example corpus -- DIR COUNT SEED` writes COUNT services over random
 //! templates, parameters, regions and staged stages to `DIR/NNNN/`, one folder of files each, and
-//! beside them `expected.json`: what the graph says of a run in which one stage fails.
+//! beside them `expected.json`: what the graph says of a run in which one stage fails. What a target
+//! cannot express has no file for that target.
+
+mod choices;
+mod templates;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
@@ -14,43 +18,27 @@ use prestage_lpt::{
 };
 use serde_json::{Value, json};
 
-const TEMPLATES: [&str; 4] = ["base-service", "library", "progressive", "service"];
+use choices::Choices;
+
 const REGIONS: [&str; 4] = ["eu-west-1", "us-east-1", "ap-south-1", "sa-east-1"];
-
-/// SplitMix64 (Steele, Lea, Flood 2014): enough for choices, and the same on every machine.
-struct Choices(u64);
-
-impl Choices {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) % limit as u64) as usize
-    }
-
-    fn of<'a, T>(&mut self, items: &'a [T]) -> &'a T {
-        &items[self.below(items.len())]
-    }
-}
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [folder, count, seed] = arguments.as_slice() else {
         return Err("usage: corpus DIR COUNT SEED".into());
     };
-    let templates = TemplateSet::builtin();
-    let mut choices = Choices(seed.parse()?);
+    let mut choices = Choices::new(seed.parse()?);
     let count: usize = count.parse()?;
+    let mut unsupported = 0;
     for index in 0..count {
         let folder = Path::new(folder).join(format!("{index:04}"));
-        write_pipeline(&templates, &mut choices, index, &folder)?;
+        unsupported += write_pipeline(&mut choices, index, &folder)?;
     }
-    println!("{count} pipelines");
+    println!("{count} pipelines; {unsupported} times a target could not express one");
     Ok(())
 }
 
-fn instance(choices: &mut Choices, index: usize) -> Instance {
+fn instance(choices: &mut Choices, index: usize, template: String) -> Instance {
     let mut params: BTreeMap<String, Value> = BTreeMap::from([
         ("tekton_serialized".to_owned(), json!(true)),
         ("test_shards".to_owned(), json!(1 + choices.below(5))),
@@ -60,7 +48,7 @@ fn instance(choices: &mut Choices, index: usize) -> Instance {
             json!(choices.of(&["main", "release/2", "trunk"])),
         ),
     ]);
-    if choices.below(3) == 0 {
+    if choices.once_in(3) {
         params.insert(
             "image".to_owned(),
             json!(format!(
@@ -72,7 +60,7 @@ fn instance(choices: &mut Choices, index: usize) -> Instance {
     let regions = 1 + choices.below(REGIONS.len());
     Instance {
         service: format!("svc-{index}"),
-        template: (*choices.of(&TEMPLATES)).to_owned(),
+        template,
         params,
         regions: REGIONS[..regions]
             .iter()
@@ -82,13 +70,15 @@ fn instance(choices: &mut Choices, index: usize) -> Instance {
     }
 }
 
+/// Writes the files of every target; how many targets could not express the pipeline.
 fn write_pipeline(
-    templates: &TemplateSet,
     choices: &mut Choices,
     index: usize,
     folder: &Path,
-) -> Result<(), Box<dyn Error>> {
-    let definition = resolve(templates, &instance(choices, index))?;
+) -> Result<usize, Box<dyn Error>> {
+    let mut templates = TemplateSet::builtin();
+    let template = templates::add_random(&mut templates, choices, index)?;
+    let definition = resolve(&templates, &instance(choices, index, template))?;
     let revision = definition.revision();
     let kinds: Vec<NeedType> = definition.stage_templates.keys().copied().collect();
     let need = PredictedNeed {
@@ -118,8 +108,16 @@ fn write_pipeline(
         revision: &revision,
         staged,
     };
+    let mut unsupported = 0;
     for driver in DRIVERS {
-        let files = driver.emit(&assembly)?;
+        let files = match driver.emit(&assembly) {
+            Ok(files) => files,
+            Err(error) if error.code() == "E-TARGET-UNSUPPORTED" => {
+                unsupported += 1;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
         check_files(*driver, &files)?;
         for file in files {
             let path = folder.join(&file.path);
@@ -130,7 +128,7 @@ fn write_pipeline(
     }
     let expected = expected(&assembly, choices)?;
     std::fs::write(folder.join("expected.json"), expected.to_string())?;
-    Ok(())
+    Ok(unsupported)
 }
 
 /// One run in three has no failure; in the others one stage fails.
