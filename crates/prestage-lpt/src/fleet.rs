@@ -118,6 +118,7 @@ fn plan_key(
             "closure": closure,
             "live": live,
             "base": base,
+            "read": repository.read_folder(service)?.unwrap_or_default(),
             "staged": staged,
             "holds": state.holds,
             "decisions": state.pending.as_ref().map_or_else(|| json!({}), |pending| json!(pending.decisions)),
@@ -167,22 +168,20 @@ fn instance_plan(
             let live = repository.definition(service)?;
             plan.edits = edits(&to_value(live), &to_value(definition.as_ref()));
             if let Err(message) = check(&definition) {
-                refuse(&mut plan, "E-CHECK", message);
+                let code = "E-CHECK".to_owned();
+                refuse(&mut plan, PlanProblem { code, message });
             }
         }
-        Err(problem) => refuse(&mut plan, problem.code(), problem.to_string()),
+        Err(problem) => refuse(&mut plan, PlanProblem::of(&problem)),
     }
     Ok(plan)
 }
 
-fn refuse(plan: &mut InstancePlan, code: &str, message: String) {
+fn refuse(plan: &mut InstancePlan, problem: PlanProblem) {
     plan.action = PlanAction::Refused;
     plan.to = None;
     plan.files = Vec::new();
-    plan.problem = Some(PlanProblem {
-        code: code.to_owned(),
-        message,
-    });
+    plan.problem = Some(problem);
 }
 
 fn unreadable_plan(service: &str, problem: &Error) -> InstancePlan {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::canonical::Revision;
+use crate::definition::ApplicationDefinition;
 use crate::error::{Error, Result, nearest};
 use crate::expression::refuse_splice;
 use crate::merge::{merge, refuse_instructions};
@@ -106,6 +107,15 @@ impl Template {
     /// The parent's name.
     pub fn extends(&self) -> Option<&str> {
         self.extends.as_deref()
+    }
+
+    /// The whole document, as it could be read again.
+    pub fn document(&self) -> Value {
+        let mut document = self.document.clone();
+        if let (Some(parent), Some(map)) = (&self.extends, document.as_object_mut()) {
+            map.insert("extends".to_owned(), json!(parent));
+        }
+        document
     }
 }
 
@@ -327,6 +337,18 @@ impl ResolvedTemplate {
         Ok(resolved)
     }
 
+    /// What the chain lets an instance change of the definition that it gave: its policies, and
+    /// its sealed parameters.
+    pub(crate) fn policies_over(&self, definition: &ApplicationDefinition) -> Vec<PathPolicy> {
+        let sealed = self.declarations.sealed_in.keys().map(|name| PathPolicy {
+            path: format!("/parameters/{name}"),
+            rule: policy::Rule::Sealed,
+        });
+        let mut policies = policy::of_definition(&self.policies, definition);
+        policies.extend(sealed);
+        policies
+    }
+
     /// What the template is for.
     pub fn description(&self) -> &str {
         &self.body.description
@@ -496,10 +518,9 @@ fn merge_chain(root_first: &[&Template]) -> Result<(Value, Vec<Owned>)> {
             Some(own) => yaml::typed(&template.name, own)?,
             None => Vec::new(),
         };
-        policies.extend(own.into_iter().map(|policy| Owned {
-            policy,
-            set_in: template.name.clone(),
-        }));
+        for policy in own {
+            policies.push(Owned::new(policy, &template.name)?);
+        }
     }
     Ok((merged, policies))
 }
