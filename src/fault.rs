@@ -31,6 +31,21 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
     error.chain().find_map(code_of).unwrap_or(INPUT)
 }
 
+/// The stable code of a problem with templates or pipelines, for example `E-PARAM-MISSING`.
+pub fn stable_code(error: &anyhow::Error) -> Option<&'static str> {
+    error
+        .chain()
+        .find_map(lpt_error)
+        .map(prestage_lpt::Error::code)
+}
+
+fn lpt_error<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a prestage_lpt::Error> {
+    let boxed = cause
+        .downcast_ref::<Box<prestage_lpt::Error>>()
+        .map(AsRef::as_ref);
+    cause.downcast_ref::<prestage_lpt::Error>().or(boxed)
+}
+
 fn code_of(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if cause.is::<GateFailed>() {
         return Some(GATE_FAILED);
@@ -41,10 +56,7 @@ fn code_of(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if let Some(error) = cause.downcast_ref::<prestage_telemetry::history::Error>() {
         return Some(code(error.is_environment()));
     }
-    let boxed = cause
-        .downcast_ref::<Box<prestage_lpt::Error>>()
-        .map(AsRef::as_ref);
-    if let Some(error) = cause.downcast_ref::<prestage_lpt::Error>().or(boxed) {
+    if let Some(error) = lpt_error(cause) {
         return Some(code(error.is_environment()));
     }
     if let Some(prestage_policy::Error::Io {
@@ -126,5 +138,14 @@ mod tests {
         let refused = std::io::Error::from(ErrorKind::PermissionDenied);
         assert_eq!(exit_code(&anyhow::Error::from(refused)), OUTSIDE);
         assert_eq!(exit_code(&GateFailed("no".to_owned()).into()), GATE_FAILED);
+    }
+
+    #[test]
+    fn a_problem_with_pipelines_keeps_its_code_under_any_context() {
+        let problem = prestage_lpt::Error::Stale { attempts: 8 };
+        let error = anyhow::Error::from(problem).context("cannot update");
+        assert_eq!(stable_code(&error), Some("E-STALE"));
+        assert_eq!(exit_code(&error), OUTSIDE);
+        assert_eq!(stable_code(&anyhow::anyhow!("x")), None);
     }
 }

@@ -18,7 +18,8 @@ fn main() -> ExitCode {
     match command_line.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", fault::message(&error));
+            let code = fault::stable_code(&error).map_or(String::new(), |code| format!("[{code}]"));
+            eprintln!("error{code}: {}", fault::message(&error));
             ExitCode::from(fault::exit_code(&error))
         }
     }

@@ -13,8 +13,8 @@ use prestage_controller::{
 };
 use prestage_lpt::{
     Commit, Error, GitStore, Instance, MemoryStore, NeedOrigin, Outcome as Change,
-    PipelineRepository, PredictedNeed, Provenance, Quantile, RetireReason, RollbackTo,
-    StageDefinition, StageKey, Store, TemplateSet, generate_stage_definition, resolve,
+    PipelineRepository, PredictedNeed, Provenance, Quantile, Resolver, RetireReason, RollbackTo,
+    StageDefinition, StageKey, Store, generate_stage_definition,
 };
 use prestage_telemetry::{Span, Timestamp};
 use prestage_world::{StageEvent, StageEventKind};
@@ -86,7 +86,6 @@ impl Pipelines {
         now: Timestamp,
     ) -> Result<Self, Error> {
         let mut repository = PipelineRepository::open(store)?;
-        let templates = TemplateSet::builtin();
         let labels = labels(cells);
         let mut written = BTreeSet::new();
         for label in &labels {
@@ -98,7 +97,7 @@ impl Pipelines {
                     regions: REGIONS.map(str::to_owned).to_vec(),
                     overrides: Default::default(),
                 };
-                repository.put_service(&resolve(&templates, &instance)?, now.seconds())?;
+                write(&mut repository, &instance, now)?;
             }
         }
         take_back(&mut repository, &written, now)?;
@@ -325,6 +324,24 @@ impl Pipelines {
     fn waiting(&self, cell: CellId) -> Option<&LiveStage> {
         self.live[cell.index()].as_ref().filter(|live| !live.active)
     }
+}
+
+/// Writes a service, or merges its template into what the service has: its own edits stay.
+fn write(
+    repository: &mut PipelineRepository,
+    instance: &Instance,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let templates = repository.templates()?;
+    let candidate = Resolver::new(&templates).candidate_for(instance)?;
+    let is_known = repository
+        .services()
+        .any(|service| service == instance.service);
+    match is_known {
+        true => repository.apply(&candidate, now.seconds())?,
+        false => repository.put_service(&candidate.theirs, now.seconds())?,
+    };
+    Ok(())
 }
 
 /// Retires what an interrupted run left staged: nobody knows its need any more.

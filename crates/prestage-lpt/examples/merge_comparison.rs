@@ -63,7 +63,7 @@ impl Tally {
 
 fn structural([base, ours, theirs]: &[Value; 3]) -> Answer {
     let rules = Rules {
-        sealed: &[],
+        policies: &[],
         decisions: &Decisions::new(),
     };
     let merge = merge3(Sides { base, ours, theirs }, rules);

@@ -14,11 +14,12 @@ use serde_json::Value;
 use crate::canonical::{Revision, pretty, to_value};
 use crate::dag;
 use crate::error::{Error, Result};
-use crate::expansion::{Expansion, STAGES_MAX};
+use crate::expansion::{Expansion, STAGES_MAX, check_fields};
 use crate::expression::{Scope, render};
 use crate::instance::{Given, Instance, Overrides, bind};
 use crate::name::check_label;
 use crate::parameter::{Bindings, Declarations, Origin};
+use crate::path;
 use crate::resolver::Resolver;
 use crate::stage::NeedType;
 use crate::template::{ResolvedTemplate, TemplateSet};
@@ -248,6 +249,34 @@ impl ApplicationDefinition {
         pretty(self)
     }
 
+    /// The same definition with `value` at a path such as `/stages/[name=build]/timeout_minutes`.
+    /// Fails when the path leads nowhere or the result is no definition.
+    pub fn with(&self, path: &str, value: Value) -> Result<Self> {
+        let mut document = to_value(self);
+        path::set(&mut document, path, value)?;
+        Self::checked(path, document)
+    }
+
+    /// The same definition without what is at a path. Fails as [`Self::with`] does.
+    pub fn without(&self, path: &str) -> Result<Self> {
+        let mut document = to_value(self);
+        path::remove(&mut document, path)?;
+        Self::checked(path, document)
+    }
+
+    /// Reads a document that is to become a definition: shape, fields and edges of its stages.
+    pub(crate) fn checked(file: &str, document: Value) -> Result<Self> {
+        let mut definition: Self = yaml::typed(file, document)?;
+        check_label("service", &definition.service)?;
+        let fields = definition
+            .stages
+            .iter()
+            .filter_map(|stage| check_fields(&definition.service, stage).err());
+        Error::collected(fields.collect())?;
+        definition.stages = ordered(&definition.service, definition.stages)?;
+        Ok(definition)
+    }
+
     /// Reads the stored form; `file` names it in errors.
     pub fn parse(file: &str, text: &str) -> Result<Self> {
         let shape = |message: String| Error::Shape {
@@ -396,7 +425,7 @@ fn stage_template(
 }
 
 /// Puts each stage after what it needs.
-fn ordered(owner: &str, stages: Vec<Stage>) -> Result<Vec<Stage>> {
+pub(crate) fn ordered(owner: &str, stages: Vec<Stage>) -> Result<Vec<Stage>> {
     if let Some(gating) = stages.iter().find(|stage| !stage.gates.is_empty()) {
         return Err(Error::StageField {
             owner: owner.to_owned(),

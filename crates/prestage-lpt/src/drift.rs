@@ -1,15 +1,16 @@
 //! Drift: how far what is live is from what the templates give.
 //!
 //! Two things can differ. The definition may carry edits of the instance: those are overrides, and
-//! every update keeps them. An emitted file may have been edited by hand: such a file is never
-//! overwritten by an update; the report names it, and the service is held until the edit is taken
-//! into the definition or taken back.
+//! every update keeps them. An emitted file may have been edited by hand: what it says becomes an
+//! override before prestage writes to the service again; where that cannot be, the report says why,
+//! the service is held and the file is left alone.
 
 use serde::{Deserialize, Serialize};
 
 use crate::canonical::to_value;
 use crate::driver::OutputFile;
 use crate::merge3::{Edit, edits};
+use crate::plan::PlanProblem;
 use crate::store::Files;
 
 /// How a file differs from what the definition emits.
@@ -50,6 +51,12 @@ pub struct Drift {
     pub overrides: Vec<Edit>,
     /// Emitted files that were edited by hand.
     pub files: Vec<FileDrift>,
+    /// What those files say otherwise than the definition: overrides to be.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hand_edits: Vec<Edit>,
+    /// Why the edits cannot be taken over and the service is held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<PlanProblem>,
 }
 
 /// The overrides of a definition over its base.

@@ -324,18 +324,57 @@ pub enum Error {
         path: String,
         nearest: Option<String>,
     },
+    /// A path that the document has no place for.
+    #[error("`{path}` is not there; paths look like `/stages/[name=build]/timeout_minutes`")]
+    PathUnknown { path: String },
+    /// There is no edit to promote.
+    #[error(
+        "service `{service}` has what its template gives at `{path}`; `lpt drift` lists its edits"
+    )]
+    PromoteNothing { service: String, path: String },
+    /// A place that no template document has.
+    #[error(
+        "`{path}` cannot be promoted: a template has fields and variables of stages, whole stages without a \
+         region, and facts of the pipeline"
+    )]
+    PromotePlace { path: String },
+    /// The template is none of those that the instance is made from.
+    #[error("template `{template}` is none of those that `{service}` is made from ({})", Commas(.chain))]
+    PromoteChain {
+        template: String,
+        service: String,
+        chain: Vec<String>,
+    },
+    /// Several edits of the template give the instance what it has, and mean different things.
+    #[error("`{path}` can be promoted in several ways: {}", Commas(.candidates))]
+    PromoteAmbiguous {
+        path: String,
+        candidates: Vec<String>,
+    },
+    /// No edit of the template gives the instance what it has.
+    #[error(
+        "nothing that template `{template}` could say gives the instance what it has at `{path}`"
+    )]
+    PromoteNoEffect { path: String, template: String },
     /// A rollback removed the stage a short while ago.
     #[error("stage `{key}` was rolled back and may not come back before unix second {until}")]
     CoolDown { key: String, until: i64 },
     /// No run in flight has this name.
     #[error("service `{service}` has no run `{run}` in flight")]
     RunUnknown { service: String, run: String },
+    /// Somebody else changed the same place of a definition meanwhile.
+    #[error("`{path}` of service `{service}` was changed by somebody else meanwhile")]
+    EditConflict { service: String, path: String },
     /// An emitted file was edited by hand, and no edit may be overwritten.
     #[error(
-        "`{path}` of service `{service}` was edited by hand; take the edit into the definition or \
-         restore the file first"
+        "`{path}` of service `{service}` was edited by hand and cannot be taken over: {reason}"
     )]
-    LiveDrift { service: String, path: String },
+    LiveDrift {
+        service: String,
+        path: String,
+        reason: String,
+    },
+
     // The pipelines repository, faults of the outside world.
     /// The path holds something that is not a git repository.
     #[error("`{path}` is not a git repository and not an empty directory")]
@@ -414,8 +453,15 @@ impl Error {
             Self::RollbackNothing { .. } => "E-ROLLBACK-NOTHING",
             Self::ConflictNone { .. } => "E-CONFLICT-NONE",
             Self::ConflictUnknown { .. } => "E-CONFLICT-UNKNOWN",
+            Self::PathUnknown { .. } => "E-PATH-UNKNOWN",
+            Self::PromoteNothing { .. } => "E-PROMOTE-NOTHING",
+            Self::PromotePlace { .. } => "E-PROMOTE-PLACE",
+            Self::PromoteChain { .. } => "E-PROMOTE-CHAIN",
+            Self::PromoteAmbiguous { .. } => "E-PROMOTE-AMBIGUOUS",
+            Self::PromoteNoEffect { .. } => "E-PROMOTE-NO-EFFECT",
             Self::CoolDown { .. } => "E-COOL-DOWN",
             Self::RunUnknown { .. } => "E-RUN-UNKNOWN",
+            Self::EditConflict { .. } => "E-EDIT-CONFLICT",
             Self::LiveDrift { .. } => "E-LIVE-DRIFT",
             Self::StoreNotRepository { .. } => "E-STORE-NOT-REPOSITORY",
             Self::StoreNotBare { .. } => "E-STORE-NOT-BARE",

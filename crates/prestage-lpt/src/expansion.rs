@@ -304,7 +304,8 @@ fn env(
     Ok(env)
 }
 
-fn check_fields(owner: &str, stage: &Stage) -> Result<()> {
+/// Refuses values that no target accepts.
+pub(crate) fn check_fields(owner: &str, stage: &Stage) -> Result<()> {
     let wrong = |field: &'static str, found: String, expected: &str| {
         Err(Error::StageField {
             owner: owner.to_owned(),

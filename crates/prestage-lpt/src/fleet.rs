@@ -120,6 +120,7 @@ fn plan_key(
             "closure": closure,
             "live": live,
             "base": base,
+            "read": repository.read_folder(service)?.unwrap_or_default(),
             "staged": staged,
             "holds": state.holds,
             "decisions": state.pending.as_ref().map_or_else(|| json!({}), |pending| json!(pending.decisions)),
@@ -169,10 +170,11 @@ fn instance_plan(
             plan.files = file_plans(&before, &after);
             plan.edits = definition_edits(repository.definition(service)?, &definition);
             if let Err(message) = check(&definition) {
-                refuse(&mut plan, "E-CHECK", message);
+                let code = "E-CHECK".to_owned();
+                refuse(&mut plan, PlanProblem { code, message });
             }
         }
-        Err(problem) => refuse(&mut plan, problem.code(), problem.to_string()),
+        Err(problem) => refuse(&mut plan, PlanProblem::of(&problem)),
     }
     Ok(plan)
 }
@@ -190,14 +192,11 @@ fn definition_edits(before: &ApplicationDefinition, after: &ApplicationDefinitio
     edits(&before, &after)
 }
 
-fn refuse(plan: &mut InstancePlan, code: &str, message: String) {
+fn refuse(plan: &mut InstancePlan, problem: PlanProblem) {
     plan.action = PlanAction::Refused;
     plan.to = None;
     plan.files = Vec::new();
-    plan.problem = Some(PlanProblem {
-        code: code.to_owned(),
-        message,
-    });
+    plan.problem = Some(problem);
 }
 
 fn unreadable_plan(service: &str, problem: &Error) -> InstancePlan {

@@ -43,15 +43,18 @@ mod merge3;
 mod message;
 mod name;
 mod parameter;
+mod path;
 mod place;
 mod plan;
 mod policy;
+mod promote;
 mod provenance;
 mod repository;
 mod resolver;
 mod role;
 mod rules;
 mod schema;
+mod source;
 mod stage;
 mod store;
 mod template;
@@ -82,15 +85,17 @@ pub use plan::{
     FileAction, FilePlan, FleetPlan, InstancePlan, PLAN_FORMAT, PlanAction, PlanCounts, PlanProblem,
 };
 pub use policy::{PathPolicy, Rule as PolicyRule};
+pub use promote::{PromoteOptions, Promotion, promote};
 pub use provenance::{NeedOrigin, Provenance, Quantile, Validation};
 pub use repository::{
     AppliedUpdate, COOL_DOWN_S, Candidate, Commit, InstanceState, Integration, IntegrationState,
     Outcome, PendingUpdate, Pin, PipelineRepository, RetireReason, RollbackTo, STATE_FORMAT,
-    StagedStage, Transition,
+    StagedStage, TEMPLATES_FORMAT, Transition,
 };
 pub use resolver::{Resolver, instance_of};
-pub use rules::{Finding, RULES, Repair, Rule, Verdict, check_rules};
-pub use schema::{SCHEMAS, SchemaKind, check_against, check_files};
+pub use rules::{Finding, RULES, Repair, Rule, Verdict, check_rules, repaired};
+pub use schema::{FileSchema, SCHEMAS, SchemaKind, check_against, check_files};
+pub use source::SourceDocument;
 pub use stage::{
     NeedType, PredictedNeed, STAGE_FORMAT, StageDefinition, StageKey, generate_stage_definition,
 };

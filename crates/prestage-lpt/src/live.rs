@@ -116,6 +116,19 @@ impl LivePipeline {
             .collect()
     }
 
+    /// The same pipeline with other stages of its own; staged ones stay, after them.
+    pub fn with_own_stages(&self, stages: Vec<Stage>) -> Self {
+        let own = stages.into_iter().map(|stage| LiveStage {
+            stage,
+            staged: None,
+        });
+        let staged = self.stages.iter().filter(|live| live.staged.is_some());
+        Self {
+            stages: own.chain(staged.cloned()).collect(),
+            ..self.clone()
+        }
+    }
+
     /// `base` as it would be if it said what is live. Parameters and stage templates are not in
     /// a target's files and stay as they are; files that nobody edited give `base` itself back.
     pub fn definition_over(&self, base: &ApplicationDefinition) -> ApplicationDefinition {

@@ -23,7 +23,8 @@ pub use conflict::{Conflict, ConflictKind, Decisions, Resolution, Side};
 pub use definition::{DefinitionMerge, DefinitionSides, merge_definitions};
 pub use edits::{Edit, edits};
 
-pub(crate) use conflict::child_path;
+use crate::path::{child_path, is_at_or_below};
+use crate::policy::{PathPolicy, Policies, Rule};
 
 use order::{Order, merge_order};
 
@@ -44,23 +45,21 @@ pub struct Sides<'a> {
 /// What decides where the sides alone do not.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules<'a> {
-    /// Paths that the new template seals, with everything below them.
-    pub sealed: &'a [String],
+    /// What the new template lets an instance change; every path that none covers is open.
+    pub policies: &'a [PathPolicy],
     /// What a person decided, by path; applied wherever the path exists.
     pub decisions: &'a Decisions,
 }
 
 impl Rules<'_> {
-    fn is_sealed(&self, path: &str) -> bool {
-        self.sealed
-            .iter()
-            .any(|sealed| is_at_or_below(path, sealed))
+    fn allows(&self, path: &str, node: Node<'_>) -> bool {
+        Policies(self.policies).allows(path, node.theirs, node.ours)
     }
 
-    fn seals_below(&self, path: &str) -> bool {
-        self.sealed
-            .iter()
-            .any(|sealed| sealed != path && is_at_or_below(sealed, path))
+    /// Whether a change of ours at `path` must be judged part by part.
+    fn divides(&self, path: &str) -> bool {
+        let policies = Policies(self.policies);
+        policies.divides(path) || policies.rule_at(path) == Rule::ExtendOnly
     }
 
     fn decides_below(&self, path: &str) -> bool {
@@ -123,13 +122,13 @@ impl Merger<'_> {
                 Resolution::Value(value) => Some(value.clone()),
             };
         }
-        let must_look_below = self.rules.decides_below(path)
-            || (node.ours != node.base && self.rules.seals_below(path));
+        let must_look_below =
+            self.rules.decides_below(path) || (node.ours != node.base && self.rules.divides(path));
         if !must_look_below {
             if node.ours == node.theirs {
                 return node.ours.cloned();
             }
-            if node.ours != node.base && self.rules.is_sealed(path) {
+            if node.ours != node.base && !self.rules.allows(path, node) {
                 return self.conflict(path, ConflictKind::Policy, node);
             }
             if node.ours == node.base {
@@ -140,7 +139,7 @@ impl Merger<'_> {
             }
         }
         self.below(path, node)
-            .unwrap_or_else(|| self.leaf(path, node, must_look_below))
+            .unwrap_or_else(|| self.leaf(path, node))
     }
 
     /// Merges member by member; none when the three are not containers of one kind.
@@ -158,12 +157,11 @@ impl Merger<'_> {
     }
 
     /// A place that cannot be taken apart.
-    fn leaf(&mut self, path: &str, node: Node<'_>, must_look_below: bool) -> Option<Value> {
+    fn leaf(&mut self, path: &str, node: Node<'_>) -> Option<Value> {
         if node.ours == node.theirs {
             return node.ours.cloned();
         }
-        let seals = self.rules.is_sealed(path) || (must_look_below && self.rules.seals_below(path));
-        if node.ours != node.base && seals {
+        if node.ours != node.base && !self.rules.allows(path, node) {
             return self.conflict(path, ConflictKind::Policy, node);
         }
         if node.ours == node.base {
@@ -325,11 +323,6 @@ fn item_path(path: &str, kind: ListKind, key: &str) -> String {
         ListKind::Keyed => child_path(path, &format!("[name={key}]")),
         ListKind::Set => child_path(path, &format!("[{key}]")),
     }
-}
-
-fn is_at_or_below(path: &str, root: &str) -> bool {
-    path.strip_prefix(root)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 #[cfg(test)]

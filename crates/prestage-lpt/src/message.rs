@@ -41,12 +41,14 @@ pub enum Action {
     Note,
     /// Recorded a step of a fleet update.
     Journal,
+    /// Registered templates.
+    Register,
     /// Not made by prestage.
     Foreign,
 }
 
 impl Action {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Put,
         Self::Propose,
         Self::Activate,
@@ -59,6 +61,7 @@ impl Action {
         Self::Integrate,
         Self::Note,
         Self::Journal,
+        Self::Register,
         Self::Foreign,
     ];
 
@@ -77,8 +80,14 @@ impl Action {
             Self::Integrate => "integrate",
             Self::Note => "note",
             Self::Journal => "journal",
+            Self::Register => "register",
             Self::Foreign => "foreign",
         }
+    }
+
+    /// Whether it concerns no service of its own.
+    fn is_of_the_fleet(self) -> bool {
+        matches!(self, Self::Journal | Self::Register)
     }
 }
 
@@ -198,6 +207,13 @@ impl Message {
             .with("Definition", definition.as_str())
     }
 
+    pub(crate) fn take_over(service: &str, definition: &Revision, paths: &[String]) -> Self {
+        let subject = format!("service: take over the edit by hand of {service}");
+        Self::new(subject, Action::Edit, service)
+            .with("Definition", definition.as_str())
+            .with("Edited", &paths.join(", "))
+    }
+
     pub(crate) fn update(service: &str, definition: &Revision, candidate: &Revision) -> Self {
         let subject = format!("service: update {service} to {}", candidate.short());
         Self::new(subject, Action::Update, service)
@@ -251,6 +267,11 @@ impl Message {
     pub(crate) fn journal(step: &str, run: &Revision) -> Self {
         let subject = format!("update: {step} ({})", run.short());
         Self::new(subject, Action::Journal, "").with("Run", run.as_str())
+    }
+
+    pub(crate) fn register(templates: &[&str]) -> Self {
+        let names = templates.join(", ");
+        Self::new(format!("templates: {names}"), Action::Register, "").with("Templates", &names)
     }
 
     fn of_stage(action: Action, stage: &StageDefinition, definition: &Revision) -> Self {
@@ -315,7 +336,7 @@ pub(crate) fn parse(record: &CommitRecord) -> LogEntry {
                 .into_iter()
                 .find(|action| action.as_str() == *name)
         })
-        .filter(|action| *action == Action::Journal || trailers.contains_key("Service"))
+        .filter(|action| action.is_of_the_fleet() || trailers.contains_key("Service"))
         .unwrap_or(Action::Foreign);
     LogEntry {
         commit: record.id.clone(),

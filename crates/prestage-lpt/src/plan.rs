@@ -5,16 +5,20 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::canonical::{Revision, pretty};
+use crate::error::Error;
 use crate::merge3::{Conflict, Edit};
 
 /// Version of the stored form.
 pub const PLAN_FORMAT: u32 = 1;
 
 /// What an update does to one service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum PlanAction {
     /// The merge is clean and every target can express it.
@@ -43,7 +47,9 @@ impl PlanAction {
 }
 
 /// What an update does to one file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum FileAction {
     /// The file is new.
@@ -57,7 +63,7 @@ pub enum FileAction {
 }
 
 /// One file of one target.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FilePlan {
     /// Path in the service's folder.
@@ -67,7 +73,7 @@ pub struct FilePlan {
 }
 
 /// Why a service is refused.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PlanProblem {
     /// The stable code of the error.
@@ -76,8 +82,18 @@ pub struct PlanProblem {
     pub message: String,
 }
 
+impl PlanProblem {
+    /// The problem that an error is.
+    pub(crate) fn of(error: &Error) -> Self {
+        Self {
+            code: error.code().to_owned(),
+            message: error.to_string(),
+        }
+    }
+}
+
 /// What an update does to one service.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InstancePlan {
     /// The service.
@@ -109,7 +125,7 @@ pub struct InstancePlan {
 }
 
 /// How often each thing happens.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PlanCounts {
     /// Services by action.
@@ -119,7 +135,7 @@ pub struct PlanCounts {
 }
 
 /// What an update does to the fleet.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FleetPlan {
     /// [`PLAN_FORMAT`].

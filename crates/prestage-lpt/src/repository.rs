@@ -8,9 +8,11 @@
 //! gives), `stages/<stage>.json`, and the files of each target. Beside the folders each service has
 //! a record, [`InstanceState`].
 
+mod hand_edit;
 mod integrate;
 mod live;
 mod state;
+mod templates;
 mod updates;
 
 use std::collections::BTreeMap;
@@ -31,6 +33,7 @@ use crate::store::{Change, CommitId, Content, Files, FolderChange, Store};
 pub use integrate::{Integration, IntegrationState, Pin, Transition};
 pub use live::StagedStage;
 pub use state::{AppliedUpdate, InstanceState, PendingUpdate, STATE_FORMAT};
+pub use templates::TEMPLATES_FORMAT;
 pub use updates::Candidate;
 
 pub(crate) use updates::{Applied, Preview};
@@ -420,6 +423,12 @@ impl PipelineRepository {
             let Some(planned) = plan(self.services.get(service), self.head.as_ref())? else {
                 return Ok(self.unchanged());
             };
+            // No edit by hand is overwritten: it is taken over first, then the operation is
+            // planned on top of it. A rollback is asked for to undo whatever there is.
+            let is_written = matches!(planned.content, Some(Content::Edit { .. }));
+            if is_written && self.take_over(service, at)? {
+                continue;
+            }
             let folder = planned
                 .content
                 .map(|content| FolderChange { service, content });

@@ -145,14 +145,17 @@ impl<'a> Resolver<'a> {
 
     /// What the templates give the instance that a definition was made from.
     pub fn candidate(&mut self, base: &ApplicationDefinition) -> Result<Candidate> {
-        let instance = instance_of(base);
-        let theirs = self.resolve(&instance)?;
+        self.candidate_for(&instance_of(base))
+    }
+
+    /// What the templates give an instance.
+    pub fn candidate_for(&mut self, instance: &Instance) -> Result<Candidate> {
+        let theirs = self.resolve(instance)?;
         let template = self.template(&instance.template)?;
-        let sealed = template.declarations().sealed_in.keys();
         Ok(Candidate {
             revision: theirs.revision(),
+            policies: template.policies_over(&theirs),
             theirs: Arc::new(theirs),
-            sealed: sealed.map(|name| format!("/parameters/{name}")).collect(),
         })
     }
 }

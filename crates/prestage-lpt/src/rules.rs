@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::canonical::to_value;
-use crate::definition::{Stage, When};
+use crate::definition::{Stage, When, ordered};
 use crate::error::{Error, Result};
 use crate::role::{Role, role_of};
 use crate::yaml;
@@ -129,6 +129,26 @@ pub fn check_rules(stages: &[Stage]) -> Vec<Finding> {
             })
         })
         .collect()
+}
+
+/// The stages with every failure repaired as its rule proposes, each after what it needs. One
+/// repair may bring a rule into play that did not apply before; what is left after as many repairs
+/// as there are findings stays as it is.
+pub fn repaired(service: &str, stages: &[Stage]) -> Result<Vec<Stage>> {
+    let mut stages = stages.to_vec();
+    for _ in 0..RULES.len() * stages.len() {
+        let failed = check_rules(&stages)
+            .into_iter()
+            .find_map(|finding| match finding.verdict {
+                Verdict::Fail { repair, .. } => Some(repair),
+                _ => None,
+            });
+        match failed {
+            Some(repair) => stages = repair.apply(&stages)?,
+            None => break,
+        }
+    }
+    ordered(service, stages)
 }
 
 impl Repair {
@@ -408,6 +428,26 @@ mod tests {
                 assert_eq!(before_value, after_value, "{}", rule.id);
             }
         }
+    }
+
+    #[test]
+    fn l13_repairs_are_made_until_every_rule_passes() {
+        let mut stages = fixture::definition().stages;
+        stages[0].timeout_minutes = 600;
+        // Naming the environment brings two further rules into play.
+        stages[2].environment = None;
+        stages[2].exclusive = None;
+        stages[2].retry = 2;
+        stages[2].needs = vec!["build".to_owned()];
+        let repaired = repaired("checkout", &stages).unwrap();
+        let failing = check_rules(&repaired)
+            .into_iter()
+            .find(|finding| matches!(finding.verdict, Verdict::Fail { .. }));
+        assert_eq!(failing, None);
+        let names = |stages: &[Stage]| -> Vec<String> {
+            stages.iter().map(|stage| stage.name.clone()).collect()
+        };
+        assert_eq!(names(&repaired), names(&fixture::definition().stages));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::driver::{Driver, OutputFile};
 use crate::error::{Error, Result};
 use crate::instance::Instance;
 use crate::live::LivePipeline;
+use crate::plan::FleetPlan;
 use crate::stage::StageDefinition;
 use crate::template::TemplateDocument;
 use crate::yaml;
@@ -49,6 +50,11 @@ pub static SCHEMAS: &[SchemaKind] = &[
         schema: || schema_for!(StageDefinition),
     },
     SchemaKind {
+        name: "plan",
+        about: "what an update would do to the fleet: `lpt diff --format json`",
+        schema: || schema_for!(FleetPlan),
+    },
+    SchemaKind {
         name: "live",
         about: "what `lpt analyze` prints",
         schema: || schema_for!(LivePipeline),
@@ -60,25 +66,41 @@ pub fn check_files(driver: &dyn Driver, files: &[OutputFile]) -> Result<()> {
     check_against(&driver.schema().to_value(), files)
 }
 
-/// Checks files against any JSON Schema, for example an official one of the target. References are
-/// never fetched. All problems are reported, not only the first.
+/// Checks files against any JSON Schema. All problems are reported, not only the first.
 pub fn check_against(schema: &Value, files: &[OutputFile]) -> Result<()> {
-    let validator = jsonschema::validator_for(schema).map_err(|error| Error::Schema {
-        file: "schema".to_owned(),
-        path: error.instance_path().to_string(),
-        message: error.to_string(),
-    })?;
-    let mut problems = Vec::new();
-    for file in files {
-        let text = String::from_utf8_lossy(&file.bytes);
-        let document: Value = yaml::read_foreign(&file.path, &text)?;
-        problems.extend(validator.iter_errors(&document).map(|error| Error::Schema {
-            file: file.path.clone(),
-            path: error.instance_path().to_string(),
-            message: error.to_string().chars().take(300).collect(),
-        }));
+    FileSchema::compile("schema", schema)?.check(files)
+}
+
+/// A JSON Schema ready to check many files, for example an official one of the target.
+#[derive(Debug)]
+pub struct FileSchema(jsonschema::Validator);
+
+impl FileSchema {
+    /// Compiles a schema; `file` names it in errors. References are never fetched.
+    pub fn compile(file: &str, schema: &Value) -> Result<Self> {
+        jsonschema::validator_for(schema)
+            .map(Self)
+            .map_err(|error| Error::Schema {
+                file: file.to_owned(),
+                path: error.instance_path().to_string(),
+                message: error.to_string(),
+            })
     }
-    Error::collected(problems)
+
+    /// Checks every file; all problems are reported, not only the first.
+    pub fn check(&self, files: &[OutputFile]) -> Result<()> {
+        let mut problems = Vec::new();
+        for file in files {
+            let text = String::from_utf8_lossy(&file.bytes);
+            let document: Value = yaml::read_foreign(&file.path, &text)?;
+            problems.extend(self.0.iter_errors(&document).map(|error| Error::Schema {
+                file: file.path.clone(),
+                path: error.instance_path().to_string(),
+                message: error.to_string().chars().take(300).collect(),
+            }));
+        }
+        Error::collected(problems)
+    }
 }
 
 #[cfg(test)]
@@ -134,6 +156,27 @@ mod tests {
             let stage = serde_json::to_string(&fixture::stage(need)).unwrap();
             check_against(&published("stage"), &[file("s.json", &stage)]).unwrap();
         }
+    }
+
+    #[test]
+    fn plans_validate_with_edits_conflicts_and_problems() {
+        let mut repository = fixture::fleet(Box::new(crate::store::MemoryStore::new()));
+        let mut ours = repository.definition("a1").unwrap().clone();
+        fixture::set_build_command(&mut ours, "./ci/ours.sh");
+        repository.edit(&ours, fixture::FLEET_AT).unwrap();
+        let check = |definition: &ApplicationDefinition| match definition.service.as_str() {
+            "a2" => Err("no owner".to_owned()),
+            _ => Ok(()),
+        };
+        let templates = fixture::fleet_templates("leaf-a");
+        let plan = crate::fleet::FleetPlanner::new()
+            .plan(&templates, &repository, &check)
+            .unwrap();
+        assert_eq!(plan.counts.services.len(), 3);
+        let schema = published("plan");
+        check_against(&schema, &[file("p.json", &plan.to_json())]).unwrap();
+        let spoilt = plan.to_json().replace("\"untouched\"", "\"untuched\"");
+        assert!(check_against(&schema, &[file("p.json", &spoilt)]).is_err());
     }
 
     #[test]

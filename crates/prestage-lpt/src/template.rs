@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::canonical::Revision;
+use crate::definition::ApplicationDefinition;
 use crate::error::{Error, Result, nearest};
 use crate::expression::refuse_splice;
 use crate::merge::{merge, refuse_instructions};
@@ -125,6 +126,15 @@ impl Template {
     pub fn stages(&self) -> &[Value] {
         let stages = self.document.get("stages").and_then(Value::as_array);
         stages.map_or(&[], Vec::as_slice)
+    }
+
+    /// The whole document, as it could be read again.
+    pub fn document(&self) -> Value {
+        let mut document = self.document.clone();
+        if let (Some(parent), Some(map)) = (&self.extends, document.as_object_mut()) {
+            map.insert("extends".to_owned(), json!(parent));
+        }
+        document
     }
 }
 
@@ -350,6 +360,18 @@ impl ResolvedTemplate {
         Ok(resolved)
     }
 
+    /// What the chain lets an instance change of the definition that it gave: its policies, and
+    /// its sealed parameters.
+    pub(crate) fn policies_over(&self, definition: &ApplicationDefinition) -> Vec<PathPolicy> {
+        let sealed = self.declarations.sealed_in.keys().map(|name| PathPolicy {
+            path: format!("/parameters/{name}"),
+            rule: policy::Rule::Sealed,
+        });
+        let mut policies = policy::of_definition(&self.policies, definition);
+        policies.extend(sealed);
+        policies
+    }
+
     /// What the template is for.
     pub fn description(&self) -> &str {
         &self.body.description
@@ -526,10 +548,9 @@ fn merge_chain(root_first: &[&Template]) -> Result<(Value, Vec<Owned>)> {
             Some(own) => yaml::typed(&template.name, own)?,
             None => Vec::new(),
         };
-        policies.extend(own.into_iter().map(|policy| Owned {
-            policy,
-            set_in: template.name.clone(),
-        }));
+        for policy in own {
+            policies.push(Owned::new(policy, &template.name)?);
+        }
         at_most(&template.name, "policies", policies.len(), POLICIES_MAX)?;
     }
     Ok((merged, policies))

@@ -12,6 +12,7 @@ use prestage_lpt::{Error, Instance, OutputFile, Template, TemplateSet, driver, r
 
 use inputs::Input;
 
+#[expect(clippy::disallowed_methods, reason = "this example is a stopwatch")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("| input | code | ms |\n|---|---|---|");
     let mut late = 0;

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// One of the two descendants of a base.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Side {
     /// What is live.
@@ -16,7 +17,9 @@ pub enum Side {
 }
 
 /// Why two sides cannot both be had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum ConflictKind {
     /// Both changed one value differently.
@@ -69,7 +72,7 @@ impl ConflictKind {
 }
 
 /// One disagreement.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Conflict {
     /// Where, as in `/stages/[name=build]/env/IMAGE`.
@@ -93,7 +96,7 @@ pub struct Conflict {
 }
 
 /// What a person decided about a conflict.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Resolution {
     /// Take what is live.
@@ -106,9 +109,3 @@ pub enum Resolution {
 
 /// Decisions by path.
 pub type Decisions = BTreeMap<String, Resolution>;
-
-/// The path of a member; `~` and `/` in a key are written `~0` and `~1` as in a JSON pointer.
-pub(crate) fn child_path(path: &str, key: &str) -> String {
-    let key = key.replace('~', "~0").replace('/', "~1");
-    format!("{path}/{key}")
-}

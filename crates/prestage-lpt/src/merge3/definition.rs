@@ -10,8 +10,9 @@ use crate::canonical::to_value;
 use crate::dag;
 use crate::definition::{ApplicationDefinition, Stage};
 use crate::error::Error;
+use crate::path::{self, child_path};
 
-use super::{Conflict, ConflictKind, Rules, Side, Sides, child_path, merge3};
+use super::{Conflict, ConflictKind, Rules, Side, Sides, merge3};
 
 /// The three definitions of an update.
 #[derive(Clone, Copy, Debug)]
@@ -96,27 +97,11 @@ fn semantic(problem: &Error, ours: &Value, theirs: &Value) -> Conflict {
     };
     Conflict {
         base: None,
-        ours: at(ours, &path).cloned(),
-        theirs: at(theirs, &path).cloned(),
+        ours: path::get(ours, &path).cloned(),
+        theirs: path::get(theirs, &path).cloned(),
         path,
         kind: ConflictKind::Semantic,
         suggested: Side::Theirs,
         message: problem.to_string(),
     }
-}
-
-/// The value at a path below `/stages`; none when it is absent.
-fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
-    path.split('/').skip(1).try_fold(value, |value, part| {
-        match part
-            .strip_prefix("[name=")
-            .and_then(|rest| rest.strip_suffix(']'))
-        {
-            Some(name) => value
-                .as_array()?
-                .iter()
-                .find(|item| item.get("name").and_then(Value::as_str) == Some(name)),
-            None => value.get(part),
-        }
-    })
 }

@@ -1,12 +1,15 @@
 //! The difference of two documents as edits on stable paths: what a preview shows.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{child_path, find, item_path, keys_of, list_kind};
+use crate::path::child_path;
+
+use super::{find, item_path, keys_of, list_kind};
 
 /// One path whose value differs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Edit {
     /// Where, as in `/stages/[name=build]/env/IMAGE`.

@@ -9,7 +9,7 @@ const PAIRS: usize = 10_000;
 
 fn merge_plain(base: &Value, ours: &Value, theirs: &Value) -> Merge {
     let rules = Rules {
-        sealed: &[],
+        policies: &[],
         decisions: &Decisions::new(),
     };
     merge3(Sides { base, ours, theirs }, rules)
@@ -139,7 +139,7 @@ fn l21_resolving_every_conflict_leaves_none() {
                 .map(|conflict| (conflict.path.clone(), take.clone()))
                 .collect();
             let rules = Rules {
-                sealed: &[],
+                policies: &[],
                 decisions: &decisions,
             };
             let sides = Sides { base, ours, theirs };

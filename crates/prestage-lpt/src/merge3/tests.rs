@@ -7,9 +7,43 @@ use crate::fixture;
 
 use super::*;
 
-fn merge_with(sides: [&Value; 3], sealed: &[String], decisions: &Decisions) -> Merge {
+fn merge_with(sides: [&Value; 3], policies: &[PathPolicy], decisions: &Decisions) -> Merge {
     let [base, ours, theirs] = sides;
-    merge3(Sides { base, ours, theirs }, Rules { sealed, decisions })
+    let rules = Rules {
+        policies,
+        decisions,
+    };
+    merge3(Sides { base, ours, theirs }, rules)
+}
+
+fn policies(rules: &[(&str, Rule)]) -> Vec<PathPolicy> {
+    let policy = |(path, rule): &(&str, Rule)| PathPolicy {
+        path: (*path).to_owned(),
+        rule: *rule,
+    };
+    rules.iter().map(policy).collect()
+}
+
+/// The result, and the paths that are conflicts of kind policy; there may be no other kind.
+#[track_caller]
+fn check_policy(
+    rules: &[(&str, Rule)],
+    [base, ours, theirs]: [Value; 3],
+    conflicts: &[&str],
+    expected: Value,
+) {
+    let merge = merge_with([&base, &ours, &theirs], &policies(rules), &Decisions::new());
+    let paths: Vec<&str> = merge
+        .conflicts
+        .iter()
+        .map(|conflict| conflict.path.as_str())
+        .collect();
+    assert_eq!(paths, conflicts);
+    for conflict in &merge.conflicts {
+        assert_eq!(conflict.kind, ConflictKind::Policy);
+        assert_eq!(conflict.suggested, Side::Theirs);
+    }
+    assert_eq!(merge.value, expected);
 }
 
 #[track_caller]
@@ -137,7 +171,7 @@ fn two_reorderings_are_a_conflict_and_one_is_not() {
 fn what_is_sealed_now_may_not_stay_changed() {
     let base = json!({"a": {"x": 1, "y": 1}});
     let ours = json!({"a": {"x": 2, "y": 2}});
-    let sealed = ["/a/x".to_owned()];
+    let sealed = policies(&[("/a/x", Rule::Sealed)]);
     let merge = merge_with([&base, &ours, &base], &sealed, &Decisions::new());
     assert_eq!(merge.conflicts.len(), 1);
     assert_eq!(merge.conflicts[0].path, "/a/x");
@@ -147,6 +181,99 @@ fn what_is_sealed_now_may_not_stay_changed() {
     assert_eq!(deleted.conflicts[0].kind, ConflictKind::Policy);
     let same = merge_with([&base, &base, &ours], &sealed, &Decisions::new());
     assert_eq!(same.conflicts, []);
+}
+
+#[test]
+fn any_change_of_ours_below_a_sealed_path_is_a_policy_conflict() {
+    let sealed = [("/a", Rule::Sealed)];
+    let base = json!({"a": {"x": 1}, "b": 1});
+    let theirs = json!({"a": {"x": 1}, "b": 2});
+    for ours in [
+        json!({"a": {"x": 2}, "b": 1}),
+        json!({"a": {}, "b": 1}),
+        json!({"a": {"x": 1, "y": 1}, "b": 1}),
+        json!({"b": 1}),
+    ] {
+        let sides = [base.clone(), ours, theirs.clone()];
+        check_policy(&sealed, sides, &["/a"], theirs.clone());
+    }
+    // What ours leaves alone, or changed just as the template did, is none.
+    let beside = json!({"a": {"x": 1}, "b": 1, "c": 1});
+    check_policy(
+        &sealed,
+        [base.clone(), beside, theirs.clone()],
+        &[],
+        json!({"a": {"x": 1}, "b": 2, "c": 1}),
+    );
+    let same = json!({"a": {"x": 9}, "b": 1});
+    check_policy(
+        &sealed,
+        [base.clone(), same.clone(), same.clone()],
+        &[],
+        same,
+    );
+    let changed = json!({"a": {"x": 2}, "b": 1});
+    let also = json!({"a": {"x": 3}, "b": 1});
+    check_policy(&sealed, [base, changed, also.clone()], &["/a"], also);
+}
+
+#[test]
+fn an_open_path_is_an_exception_within_a_sealed_one() {
+    let rules = [("/a", Rule::Sealed), ("/a/env", Rule::Open)];
+    let base = json!({"a": {"x": 1, "env": {"E": "1"}}});
+    check_policy(
+        &rules,
+        [
+            base.clone(),
+            json!({"a": {"x": 2, "env": {"E": "2"}}}),
+            base.clone(),
+        ],
+        &["/a/x"],
+        json!({"a": {"x": 1, "env": {"E": "2"}}}),
+    );
+    check_policy(
+        &rules,
+        [base.clone(), json!({}), base.clone()],
+        &["/a"],
+        base,
+    );
+}
+
+#[test]
+fn an_extend_only_path_takes_what_is_new_and_nothing_else() {
+    let rules = [("/a", Rule::ExtendOnly)];
+    let base = json!({"a": {"x": 1, "list": ["p", "q"], "needs": ["n"]}});
+    check_policy(
+        &rules,
+        [
+            base.clone(),
+            json!({"a": {"x": 1, "y": 1, "list": ["p", "o", "q"], "needs": ["m", "n"]}}),
+            base.clone(),
+        ],
+        &[],
+        json!({"a": {"x": 1, "y": 1, "list": ["p", "o", "q"], "needs": ["m", "n"]}}),
+    );
+    check_policy(
+        &rules,
+        [
+            base.clone(),
+            json!({"a": {"x": 2, "list": ["q", "p"], "needs": []}}),
+            base.clone(),
+        ],
+        &["/a/list", "/a/needs/[n]", "/a/x"],
+        base.clone(),
+    );
+    // What the template took away is ours to add again, as with any other path.
+    check_policy(
+        &rules,
+        [
+            base.clone(),
+            json!({"a": {"x": 1, "list": ["p", "q"]}}),
+            base.clone(),
+        ],
+        &["/a/needs"],
+        base,
+    );
 }
 
 #[test]
@@ -188,7 +315,7 @@ fn a_clean_merge_that_closes_a_circle_is_a_semantic_conflict() {
     theirs.stages[1].needs.push("build".to_owned());
     let decisions = Decisions::new();
     let rules = Rules {
-        sealed: &[],
+        policies: &[],
         decisions: &decisions,
     };
     let sides = DefinitionSides {
@@ -202,7 +329,7 @@ fn a_clean_merge_that_closes_a_circle_is_a_semantic_conflict() {
     assert_eq!(conflicts[0].kind, ConflictKind::Semantic);
     let decisions = Decisions::from([(conflicts[0].path.clone(), Resolution::Value(json!([])))]);
     let rules = Rules {
-        sealed: &[],
+        policies: &[],
         decisions: &decisions,
     };
     assert!(matches!(
@@ -226,7 +353,7 @@ fn an_orphan_edge_is_a_semantic_conflict() {
     }
     let decisions = Decisions::new();
     let rules = Rules {
-        sealed: &[],
+        policies: &[],
         decisions: &decisions,
     };
     let sides = DefinitionSides {

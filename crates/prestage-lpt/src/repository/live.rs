@@ -76,6 +76,9 @@ pub(super) struct LiveService {
     pub(super) base_revision: Revision,
     pub(super) stages: BTreeMap<String, Arc<StagedStage>>,
     pub(super) state: Arc<InstanceState>,
+    /// The folder as it was read from the store; none when this process wrote it, and the files are
+    /// what the definition emits.
+    pub(super) stored: Option<Arc<Files>>,
 }
 
 /// One commit that an operation wants.
@@ -98,6 +101,7 @@ impl LiveService {
             revision,
             stages: BTreeMap::new(),
             state: Arc::default(),
+            stored: None,
         }
     }
 
@@ -139,6 +143,7 @@ impl LiveService {
             base_revision,
             stages,
             state: Arc::new(state),
+            stored: Some(Arc::new(files.clone())),
         })
     }
 
@@ -224,11 +229,12 @@ impl LiveService {
     }
 
     fn planned<'a>(
-        self,
+        mut self,
         before: Option<&Self>,
         mut write: Vec<(String, Vec<u8>)>,
         message: Message,
     ) -> Result<Option<Planned<'a>>> {
+        self.stored = None;
         let outputs = self.emit()?;
         // Only a change of the targets can leave a file behind.
         let remove = match before {
@@ -273,20 +279,21 @@ impl LiveService {
         self.emit_staged(None)
     }
 
-    fn emit_staged(&self, candidate: Option<Staged<'_>>) -> Result<Vec<OutputFile>> {
-        let assembly = Assembly {
+    /// This state as drivers see it, with one more stage in it.
+    pub(super) fn assembly<'a>(&'a self, candidate: Option<Staged<'a>>) -> Assembly<'a> {
+        let staged = self.stages.values().map(|staged| Staged {
+            stage: &staged.stage,
+            activation: staged.activation,
+        });
+        Assembly {
             definition: &self.definition,
             revision: &self.revision,
-            staged: self
-                .stages
-                .values()
-                .map(|staged| Staged {
-                    stage: &staged.stage,
-                    activation: staged.activation,
-                })
-                .chain(candidate)
-                .collect(),
-        };
+            staged: staged.chain(candidate).collect(),
+        }
+    }
+
+    fn emit_staged(&self, candidate: Option<Staged<'_>>) -> Result<Vec<OutputFile>> {
+        let assembly = self.assembly(candidate);
         let mut files = Vec::new();
         for target in &self.definition.pipeline.targets {
             files.extend(driver(target)?.emit(&assembly)?);

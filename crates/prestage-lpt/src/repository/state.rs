@@ -11,6 +11,7 @@ use crate::canonical::{Revision, pretty};
 use crate::definition::ApplicationDefinition;
 use crate::error::{Error, Result};
 use crate::merge3::{Conflict, Decisions};
+use crate::policy::PathPolicy;
 use crate::repository::integrate::{Integration, Pin};
 use crate::stage::StageKey;
 use crate::store::{CommitId, Record};
@@ -26,9 +27,9 @@ pub struct PendingUpdate {
     pub candidate: Revision,
     /// What the new template gives.
     pub theirs: ApplicationDefinition,
-    /// Paths that the new template seals.
+    /// What the new template lets the service change.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub sealed: Vec<String>,
+    pub policies: Vec<PathPolicy>,
     /// What must be decided.
     pub conflicts: Vec<Conflict>,
     /// What was decided.

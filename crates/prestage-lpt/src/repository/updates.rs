@@ -5,15 +5,17 @@
 
 use std::sync::Arc;
 
-use crate::canonical::Revision;
+use crate::canonical::{Revision, to_value};
 use crate::definition::ApplicationDefinition;
 use crate::drift::{Drift, file_drift, overrides};
 use crate::driver::OutputFile;
 use crate::error::{Error, Result, nearest};
 use crate::merge3::{
-    Conflict, Decisions, DefinitionMerge, DefinitionSides, Rules, merge_definitions,
+    Conflict, Decisions, DefinitionMerge, DefinitionSides, Resolution, Rules, merge_definitions,
 };
 use crate::message::Message;
+use crate::plan::PlanProblem;
+use crate::policy::{PathPolicy, Policies};
 use crate::store::{Change, CommitId, Record};
 
 use super::live::{LiveService, Planned};
@@ -30,8 +32,8 @@ pub struct Candidate {
     pub theirs: Arc<ApplicationDefinition>,
     /// Its revision.
     pub revision: Revision,
-    /// Paths of it that the instance may not change.
-    pub sealed: Vec<String>,
+    /// What of it the instance may change; every path that none covers is open.
+    pub policies: Vec<PathPolicy>,
 }
 
 /// Which step of which run applies an update.
@@ -63,18 +65,16 @@ impl PipelineRepository {
     /// update keeps the difference.
     pub fn edit(&mut self, definition: &ApplicationDefinition, at: i64) -> Result<Commit> {
         let service = definition.service.clone();
-        self.live(&service)?;
-        let revision = definition.revision();
-        let definition = Arc::new(definition.clone());
+        let known = self.live(&service)?.definition.clone();
+        let definition = ApplicationDefinition::checked(&service, to_value(definition))?;
         self.commit(&service, at, |live, _| {
             let live = live.ok_or_else(|| unknown_service(&service, []))?;
-            if live.revision == revision {
+            let next = live.edited(live.joined(&known, &definition)?);
+            if live.revision == next.revision {
                 return Ok(None);
             }
-            let mut next = live.clone();
-            next.definition = definition.clone();
-            next.revision = revision.clone();
-            next.planned_with_definition(Some(live), Message::edit(&service, &revision))
+            let message = Message::edit(&service, &next.revision);
+            next.planned_with_definition(Some(live), message)
         })
     }
 
@@ -90,8 +90,7 @@ impl PipelineRepository {
         at: i64,
     ) -> Result<Commit> {
         let service = candidate.theirs.service.clone();
-        let before = self.live(&service)?.emit()?;
-        self.check_drift(&service, &before)?;
+        self.live(&service)?;
         self.commit(&service, at, |live, head| {
             let live = live.ok_or_else(|| unknown_service(&service, []))?;
             if live.base_revision == candidate.revision
@@ -99,7 +98,7 @@ impl PipelineRepository {
             {
                 return Ok(None);
             }
-            match live.merged(candidate) {
+            match live.with_hand_edit()?.merged(candidate) {
                 DefinitionMerge::Conflicted(conflicts) => Ok(live.pending(candidate, conflicts)),
                 DefinitionMerge::Clean(definition) => {
                     let mut next = live.updated(*definition, candidate);
@@ -117,17 +116,6 @@ impl PipelineRepository {
         })
     }
 
-    /// Refuses to go on over a file that somebody edited by hand.
-    fn check_drift(&self, service: &str, emitted: &[OutputFile]) -> Result<()> {
-        match file_drift(emitted, &self.show(service)?).first() {
-            Some(file) => Err(Error::LiveDrift {
-                service: service.to_owned(),
-                path: file.path.clone(),
-            }),
-            None => Ok(()),
-        }
-    }
-
     /// What [`Self::apply`] would do.
     pub(crate) fn preview(&self, candidate: &Candidate) -> Result<Preview> {
         let live = self.live(&candidate.theirs.service)?;
@@ -137,12 +125,12 @@ impl PipelineRepository {
         if live.state.holds.contains(&candidate.revision) {
             return Ok(Preview::Held);
         }
+        let live = live.with_hand_edit()?;
         match live.merged(candidate) {
             DefinitionMerge::Conflicted(conflicts) => Ok(Preview::Conflicted(conflicts)),
             DefinitionMerge::Clean(definition) => {
                 let next = live.updated(*definition, candidate);
                 let before = live.emit()?;
-                self.check_drift(&candidate.theirs.service, &before)?;
                 Ok(Preview::Changed {
                     before,
                     after: next.emit()?,
@@ -165,10 +153,11 @@ impl PipelineRepository {
                 });
             };
             check_paths(service, pending, decisions)?;
+            check_policies(service, pending, decisions)?;
             let candidate = Candidate {
                 theirs: Arc::new(pending.theirs.clone()),
                 revision: pending.candidate.clone(),
-                sealed: pending.sealed.clone(),
+                policies: pending.policies.clone(),
             };
             let mut decided = live.clone();
             if let Some(pending) = &mut decided.state_mut().pending {
@@ -230,12 +219,28 @@ impl PipelineRepository {
             .map(|live| (&live.revision, &live.base_revision))
     }
 
+    /// A hash of the folder of a service that was read and may have been edited by hand; none when
+    /// this process wrote it.
+    pub(crate) fn read_folder(&self, service: &str) -> Result<Option<String>> {
+        match (&self.live(service)?.stored, &self.head) {
+            (Some(_), Some(head)) => self.store.folder_hash(head, service),
+            _ => Ok(None),
+        }
+    }
+
     /// How far a service is from what its template gives.
     pub fn drift(&self, service: &str) -> Result<Drift> {
         let live = self.live(service)?;
+        let (hand_edits, problem) = match live.hand_edit() {
+            Ok(None) => (Vec::new(), None),
+            Ok(Some(edit)) => (overrides(live.definition.as_ref(), &edit.definition), None),
+            Err(error) => (Vec::new(), Some(PlanProblem::of(&error))),
+        };
         Ok(Drift {
             overrides: overrides(live.base.as_ref(), live.definition.as_ref()),
             files: file_drift(&live.emit()?, &self.show(service)?),
+            hand_edits,
+            problem,
         })
     }
 
@@ -283,7 +288,11 @@ impl PipelineRepository {
         })
     }
 
-    fn settled(&mut self, id: CommitId, states: Vec<(String, Arc<InstanceState>)>) -> Commit {
+    pub(super) fn settled(
+        &mut self,
+        id: CommitId,
+        states: Vec<(String, Arc<InstanceState>)>,
+    ) -> Commit {
         for (service, state) in states {
             if let Some(live) = self.services.get_mut(&service) {
                 live.state = state;
@@ -298,6 +307,33 @@ impl PipelineRepository {
 }
 
 impl LiveService {
+    /// An edit made against the definition `known`, together with what was changed since then.
+    fn joined(
+        &self,
+        known: &ApplicationDefinition,
+        edited: &ApplicationDefinition,
+    ) -> Result<ApplicationDefinition> {
+        let sides = DefinitionSides {
+            base: known,
+            ours: &self.definition,
+            theirs: edited,
+        };
+        let rules = Rules {
+            policies: &[],
+            decisions: &Decisions::new(),
+        };
+        match merge_definitions(sides, rules) {
+            DefinitionMerge::Clean(definition) => Ok(*definition),
+            DefinitionMerge::Conflicted(conflicts) => Err(Error::EditConflict {
+                service: self.definition.service.clone(),
+                path: conflicts
+                    .into_iter()
+                    .next()
+                    .map_or_else(String::new, |conflict| conflict.path),
+            }),
+        }
+    }
+
     /// The three-way merge of a candidate into this state, with what was decided about it.
     fn merged(&self, candidate: &Candidate) -> DefinitionMerge {
         let none = Decisions::new();
@@ -311,7 +347,7 @@ impl LiveService {
             theirs: &candidate.theirs,
         };
         let rules = Rules {
-            sealed: &candidate.sealed,
+            policies: &candidate.policies,
             decisions,
         };
         merge_definitions(sides, rules)
@@ -340,7 +376,7 @@ impl LiveService {
         let pending = PendingUpdate {
             candidate: candidate.revision.clone(),
             theirs: (*candidate.theirs).clone(),
-            sealed: candidate.sealed.clone(),
+            policies: candidate.policies.clone(),
             conflicts,
             decisions,
         };
@@ -393,4 +429,24 @@ fn check_paths(service: &str, pending: &PendingUpdate, decisions: &Decisions) ->
         }),
         None => Ok(()),
     }
+}
+
+/// Nobody decides against a policy: there the template's side is taken, or what it allows.
+fn check_policies(service: &str, pending: &PendingUpdate, decisions: &Decisions) -> Result<()> {
+    let policies = Policies(&pending.policies);
+    let forbidden = pending.conflicts.iter().filter(|conflict| {
+        let taken = match decisions.get(&conflict.path) {
+            None | Some(Resolution::Theirs) => return false,
+            Some(Resolution::Ours) => conflict.ours.as_ref(),
+            Some(Resolution::Value(value)) => Some(value),
+        };
+        !policies.allows(&conflict.path, conflict.theirs.as_ref(), taken)
+    });
+    let problems = forbidden.map(|conflict| Error::SealedPath {
+        path: conflict.path.clone(),
+        rule: policies.rule_at(&conflict.path).as_str(),
+        sealed_in: pending.theirs.template.clone(),
+        by: service.to_owned(),
+    });
+    Error::collected(problems.collect())
 }

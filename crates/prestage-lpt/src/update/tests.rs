@@ -2,7 +2,7 @@
 
 use crate::fixture::{self, FLEET_AT};
 use crate::fleet::no_check;
-use crate::merge3::{Decisions, Resolution};
+use crate::merge3::{ConflictKind, Decisions, Resolution};
 use crate::message::Action;
 use crate::store::{CommitId, GitStore, MemoryStore};
 
@@ -189,6 +189,51 @@ fn l21_overrides_survive_and_a_conflict_holds_only_its_service() {
 }
 
 #[test]
+fn l21_what_the_new_template_closes_waits_for_a_decision_that_it_allows() {
+    for_each_fleet(|mut repository| {
+        let mut ours = repository.definition("a0").unwrap().clone();
+        ours.stages[0].timeout_minutes = 77;
+        ours.stages[0]
+            .env
+            .insert("EXTRA".to_owned(), "1".to_owned());
+        repository.edit(&ours, AT).unwrap();
+        let closing = "name: leaf-a\nextends: middle\npolicy:\n\
+            - {path: '/stages/[name=build]', rule: sealed}\n\
+            - {path: '/stages/[name=build]/env', rule: extend-only}\n\
+            stages:\n- {name: build, env: [{name: BUILD_COMMAND, value: ./ci/closed.sh}]}\n";
+        let mut templates = fixture::fleet_templates("");
+        templates.replace(crate::template::Template::parse("t.yaml", closing).unwrap());
+        let outcome = update(
+            &mut repository,
+            &templates,
+            options(),
+            &no_check,
+            &mut StoredFiles,
+        );
+        ended(outcome.unwrap());
+        let path = "/stages/[name=build]/timeout_minutes";
+        let pending = repository.state("a0").unwrap().pending.clone().unwrap();
+        let found: Vec<(&str, ConflictKind)> = pending
+            .conflicts
+            .iter()
+            .map(|conflict| (conflict.path.as_str(), conflict.kind))
+            .collect();
+        assert_eq!(found, [(path, ConflictKind::Policy)]);
+        for decision in [Resolution::Ours, Resolution::Value(5.into())] {
+            let decisions = Decisions::from([(path.to_owned(), decision)]);
+            let error = repository.resolve("a0", &decisions, AT).unwrap_err();
+            assert_eq!(error.code(), "E-SEALED");
+        }
+        let decisions = Decisions::from([(path.to_owned(), Resolution::Theirs)]);
+        repository.resolve("a0", &decisions, AT).unwrap();
+        let merged = &repository.definition("a0").unwrap().stages[0];
+        assert_eq!(merged.timeout_minutes, 30);
+        assert_eq!(merged.env["EXTRA"], "1");
+        assert_eq!(merged.env["BUILD_COMMAND"], "./ci/closed.sh");
+    });
+}
+
+#[test]
 fn l20_a_wave_that_fails_is_restored_byte_for_byte_and_held() {
     for_each_fleet(|mut repository| {
         let before = hashes(&repository);
@@ -271,7 +316,7 @@ fn a_file_edited_by_hand_is_never_overwritten() {
         panic!("a drifted service was touched")
     };
     let refused = plan.with_action(PlanAction::Refused).next().unwrap();
-    assert_eq!(refused.problem.as_ref().unwrap().code, "E-LIVE-DRIFT");
+    assert_eq!(refused.problem.as_ref().unwrap().code, "E-LIVE-PARSE");
 }
 
 #[test]

@@ -166,12 +166,15 @@ fn defaults(root: &mut Map<String, Value>, notes: &mut Vec<Unmodelled>) -> Map<S
     defaults
 }
 
+/// Jobs by name, in file order.
+type Jobs = Vec<(String, Map<String, Value>)>;
+
 /// The jobs with their `extends` and defaults applied; hidden ones are only there to be extended.
 fn jobs(
     root: &mut Map<String, Value>,
     order: &KeyOrder,
     inherited: &Inherited,
-) -> std::result::Result<Vec<(String, Map<String, Value>)>, String> {
+) -> std::result::Result<Jobs, String> {
     let all = std::mem::take(root);
     let mut extends = Extends::new(&all);
     let mut jobs = Vec::new();

@@ -74,7 +74,7 @@ fn l16_infrastructure_comes_first_and_says_its_revision() {
     assert_eq!(infra.needs, ["test", "deploy-gate-eu-west-1"]);
     assert_eq!(
         stage(&definition, "deploy-us-east-1").needs,
-        [infra.name.clone()]
+        std::slice::from_ref(&infra.name)
     );
     assert_eq!(
         infra.env["INFRASTRUCTURE_TEMPLATE"],
