@@ -45,6 +45,47 @@ impl Timestamp {
         Self(seconds * MICROS_PER_SECOND)
     }
 
+    /// Reads RFC 3339 with any offset, such as `2024-01-31T12:00:00.5+01:00`; a fraction finer than a
+    /// microsecond is cut off. `None` when the text is anything else, or no day of the calendar.
+    pub fn parse_rfc3339(text: &str) -> Option<Self> {
+        let (date, rest) = text.split_at_checked(10)?;
+        let time = rest.strip_prefix(['T', 't', ' '])?;
+        let (clock, rest) = time.split_at_checked(8)?;
+        let [year, month, day] = fields(date, '-', [4, 2, 2])?;
+        let [hour, minute, second] = fields(clock, ':', [2, 2, 2])?;
+        let days = days_from_civil(year, month, day);
+        let is_day = (1..=12).contains(&month) && civil_from_days(days) == (year, month, day);
+        // A leap second is written as the 60th and counted as the first of the next minute.
+        if !is_day || hour > 23 || minute > 59 || second > 60 {
+            return None;
+        }
+        let (fraction, zone) = match rest.strip_prefix('.') {
+            Some(rest) => {
+                let digits = rest
+                    .find(|c: char| !c.is_ascii_digit())
+                    .filter(|&count| count > 0)?;
+                (&rest[..digits], &rest[digits..])
+            }
+            None => ("0", rest),
+        };
+        let micros: i64 = format!("{fraction:0<6.6}").parse().ok()?;
+        let offset = match zone {
+            "Z" | "z" => 0,
+            _ => {
+                let (sign, digits) = zone.split_at_checked(1)?;
+                let [hours, minutes] = fields(digits, ':', [2, 2])?;
+                let minutes = hours * 60 + minutes;
+                match sign {
+                    "+" => minutes,
+                    "-" => -minutes,
+                    _ => return None,
+                }
+            }
+        };
+        let minutes = (days * 24 + hour) * 60 + minute - offset;
+        Some(Self((minutes * 60 + second) * MICROS_PER_SECOND + micros))
+    }
+
     /// Whole seconds since the Unix epoch, rounded down.
     pub const fn seconds(self) -> i64 {
         self.0.div_euclid(MICROS_PER_SECOND)
@@ -263,6 +304,29 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
     (year, month, day)
 }
 
+/// Days since 1970-01-01 of a year, month and day: the inverse of [`civil_from_days`], from the same
+/// source.
+fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+    let year = year - i64::from(month <= 2);
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    era * 146_097 + day_of_era - 719_468
+}
+
+/// Whole numbers of fixed widths, separated.
+fn fields<const N: usize>(text: &str, separator: char, widths: [usize; N]) -> Option<[i64; N]> {
+    let mut parts = text.split(separator);
+    let mut numbers = [0; N];
+    for (number, width) in numbers.iter_mut().zip(widths) {
+        let digits = parts.next()?;
+        let is_number = digits.len() == width && digits.bytes().all(|byte| byte.is_ascii_digit());
+        *number = digits.parse().ok().filter(|_| is_number)?;
+    }
+    parts.next().is_none().then_some(numbers)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -284,6 +348,44 @@ mod tests {
             Timestamp(1_500_000).to_string(),
             "1970-01-01T00:00:01.500000Z"
         );
+    }
+
+    #[test]
+    fn reads_rfc_3339_as_it_is_written() {
+        for seconds in [
+            0,
+            951_782_400,
+            4_107_542_399,
+            -1,
+            253_402_300_799,
+            1_709_210_096,
+        ] {
+            let time = Timestamp::from_seconds(seconds) + Span(120_000);
+            assert_eq!(Timestamp::parse_rfc3339(&time.to_string()), Some(time));
+        }
+        let noon = Timestamp::from_seconds(1_704_110_400);
+        for text in [
+            "2024-01-01T12:00:00Z",
+            "2024-01-01 14:30:00.0000009+02:30",
+            "2024-01-01t07:00:00-05:00",
+        ] {
+            assert_eq!(Timestamp::parse_rfc3339(text), Some(noon), "{text}");
+        }
+        for text in [
+            "",
+            "2024-01-01",
+            "2024-01-01T12:00:00",
+            "2023-02-29T00:00:00Z",
+            "2024-13-01T00:00:00Z",
+            "2024-01-01T24:00:00Z",
+            "2024-01-01T12:00:00.Z",
+            "2024-01-01T12:00:00+2",
+            "2024-01-01T12:00:00é",
+            "+024-01-01T12:00:00Z",
+            "2024-00-01T12:00:00Z",
+        ] {
+            assert_eq!(Timestamp::parse_rfc3339(text), None, "{text}");
+        }
     }
 
     #[test]

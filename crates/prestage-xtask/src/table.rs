@@ -150,8 +150,18 @@ pub const WALLS: &[Wall] = &[
     },
     Wall {
         dependency: "git2",
-        packages: Packages::Only(&["prestage-lpt"]),
-        reason: "the stage store is the one that knows git",
+        packages: Packages::Only(&["prestage-lpt", "prestage-store"]),
+        reason: "one crate writes pipelines to git, one imports histories from it; nobody else knows git",
+    },
+    Wall {
+        dependency: "parquet",
+        packages: Packages::Only(&["prestage-store"]),
+        reason: "what simulates must build without a database",
+    },
+    Wall {
+        dependency: "ureq",
+        packages: Packages::Only(&["prestage-store"]),
+        reason: "importers and exporters are the only ones that speak to a network",
     },
     Wall {
         dependency: "rayon",

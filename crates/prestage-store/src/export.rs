@@ -1,0 +1,3 @@
+//! Exporters: the samples of a store for other tools.
+pub mod openmetrics;
+pub mod remote_write;
