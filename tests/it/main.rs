@@ -14,6 +14,10 @@ mod determinism;
 #[cfg(test)]
 mod families;
 #[cfg(test)]
+mod fleet;
+#[cfg(test)]
+mod lpt;
+#[cfg(test)]
 mod ports;
 #[cfg(test)]
 mod registries;
