@@ -7,7 +7,7 @@
 use prestage_lpt::{Error, Template, TemplateSet};
 use serde_json::{Value, json};
 
-use crate::choices::Choices;
+use super::choices::Choices;
 
 /// The shipped templates of services.
 pub const SHIPPED: [&str; 5] = [
