@@ -3,6 +3,7 @@
 mod agreement;
 mod calibrate;
 mod demo;
+mod detect;
 mod eval;
 mod export;
 mod list;
@@ -46,6 +47,9 @@ enum Command {
     Replay(replay::ReplayArgs),
     /// Fit a scenario to a recorded history and print how far it can be believed.
     Calibrate(calibrate::CalibrateArgs),
+    /// Find anomalies in recorded series, and compare the detectors that do.
+    #[command(subcommand)]
+    Detect(detect::DetectCommand),
     /// Write a run folder's report again.
     Report(report::ReportArgs),
     /// Export the chosen policy of an evaluated run as an artifact.
@@ -101,6 +105,7 @@ impl CommandLine {
             Command::Eval(args) => eval::run(&args),
             Command::Replay(args) => replay::run(&args),
             Command::Calibrate(args) => calibrate::run(&args),
+            Command::Detect(command) => detect::run(&command),
             Command::Report(args) => report::run(&args),
             Command::Export(args) => export::run(&args),
             Command::Lpt(command) => lpt::run(&command),

@@ -10,6 +10,7 @@ pub mod calibrate;
 pub mod commands;
 pub mod compare;
 pub mod config;
+pub mod detection;
 pub mod evaluation;
 pub mod fault;
 pub mod optimise;

@@ -5,6 +5,7 @@ use prestage_controller::{BASELINES, KNOBS, PRICE_BOOKS};
 use prestage_envs::ENVS;
 use prestage_forecast::NEED_MODELS;
 use prestage_lpt::{DRIVERS, TemplateSet};
+use prestage_telemetry::detect::DETECTORS;
 use prestage_world::{Scenario, WORKLOADS};
 
 use super::{OutputArgs, print_table};
@@ -26,6 +27,7 @@ enum Kind {
     Scenarios,
     Workloads,
     Forecasters,
+    Detectors,
     Baselines,
     Knobs,
     Prices,
@@ -53,6 +55,10 @@ fn entries(kind: Kind) -> Result<Vec<(String, String)>> {
             .map(|entry| pair(entry.name, entry.about))
             .collect(),
         Kind::Forecasters => NEED_MODELS
+            .iter()
+            .map(|entry| pair(entry.name, entry.about))
+            .collect(),
+        Kind::Detectors => DETECTORS
             .iter()
             .map(|entry| pair(entry.name, entry.about))
             .collect(),

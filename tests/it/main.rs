@@ -10,6 +10,8 @@ mod conservation;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod detect;
+#[cfg(test)]
 mod determinism;
 #[cfg(test)]
 mod families;

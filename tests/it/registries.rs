@@ -12,10 +12,11 @@ use prestage_world::Scenario;
 use crate::stdout_of;
 
 /// What `prestage list` knows.
-const KINDS: [&str; 11] = [
+const KINDS: [&str; 12] = [
     "scenarios",
     "workloads",
     "forecasters",
+    "detectors",
     "baselines",
     "knobs",
     "prices",
