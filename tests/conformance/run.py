@@ -53,6 +53,7 @@ def main():
         pipelines = sorted(path for path in corpus.iterdir() if path.is_dir())
         results = [lint(check, pipelines, tools) for check in CHECKS]
         if options.execute > 0 and can_execute():
+            sys.dont_write_bytecode = True
             from execution import execute
 
             results.append(execute(pipelines[: options.execute], Path(folder) / "run"))
