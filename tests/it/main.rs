@@ -19,6 +19,8 @@ mod ports;
 mod registries;
 #[cfg(test)]
 mod replay;
+#[cfg(test)]
+mod store;
 
 #[cfg(test)]
 use std::process::{Command, Output};
