@@ -6,11 +6,14 @@ mod demo;
 mod detect;
 mod eval;
 mod export;
+mod import;
 mod list;
 mod lpt;
+mod query;
 mod replay;
 mod report;
 mod simulate;
+mod store;
 #[cfg(feature = "train")]
 mod train;
 mod tune;
@@ -57,6 +60,19 @@ enum Command {
     /// Render pipeline templates, read and roll back a pipelines repository.
     #[command(subcommand)]
     Lpt(lpt::LptCommand),
+    /// Take histories and telemetry streams into a time-series store.
+    Ingest(store::IngestArgs),
+    /// Ask a store: ranges, buckets, means, rates, percentiles.
+    Query(query::QueryArgs),
+    /// Keep a store in order: compact, downsample, check.
+    #[command(subcommand)]
+    Store(store::StoreCommand),
+    /// Make a history of what git, Prometheus, CI or an advisory database recorded.
+    #[command(subcommand)]
+    Import(import::ImportCommand),
+    /// Look into a history.
+    #[command(subcommand)]
+    History(import::HistoryCommand),
     /// List what there is of a kind.
     List(list::ListArgs),
 }
@@ -109,6 +125,11 @@ impl CommandLine {
             Command::Report(args) => report::run(&args),
             Command::Export(args) => export::run(&args),
             Command::Lpt(command) => lpt::run(&command),
+            Command::Ingest(args) => store::ingest(&args),
+            Command::Query(args) => query::run(&args),
+            Command::Store(command) => store::run(&command),
+            Command::Import(command) => import::run(&command),
+            Command::History(command) => import::history(&command),
             Command::List(args) => list::run(&args),
         }
     }

@@ -56,6 +56,12 @@ fn code_of(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if let Some(error) = cause.downcast_ref::<prestage_telemetry::history::Error>() {
         return Some(code(error.is_environment()));
     }
+    if let Some(error) = cause.downcast_ref::<prestage_store::Error>() {
+        return Some(code(error.is_environment()));
+    }
+    if let Some(error) = cause.downcast_ref::<prestage_store::import::Error>() {
+        return Some(code(error.is_environment()));
+    }
     if let Some(error) = lpt_error(cause) {
         return Some(code(error.is_environment()));
     }

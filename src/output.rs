@@ -18,7 +18,7 @@ pub enum Format {
 /// A table of text and numbers; every row has as many cells as there are columns.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Table {
-    columns: Vec<&'static str>,
+    columns: Vec<String>,
     rows: Vec<Vec<Cell>>,
 }
 
@@ -38,8 +38,13 @@ pub enum Cell {
 impl Table {
     /// A table without rows.
     pub fn new(columns: &[&'static str]) -> Self {
+        Self::named(columns.iter().map(|&name| name.to_owned()).collect())
+    }
+
+    /// A table without rows, whose columns were not known beforehand.
+    pub fn named(columns: Vec<String>) -> Self {
         Self {
-            columns: columns.to_vec(),
+            columns,
             rows: Vec::new(),
         }
     }
@@ -66,7 +71,7 @@ impl Table {
                 .columns
                 .iter()
                 .zip(row)
-                .map(|(name, cell)| ((*name).to_owned(), cell.json()));
+                .map(|(name, cell)| (name.clone(), cell.json()));
             Value::Object(pairs.collect::<Map<String, Value>>())
         };
         Value::Array(self.rows.iter().map(object).collect())
@@ -97,8 +102,7 @@ impl Table {
         };
         let widths: Vec<usize> = (0..self.columns.len()).map(width).collect();
         let mut text = String::new();
-        let header: Vec<String> = self.columns.iter().map(|&name| name.to_owned()).collect();
-        for (row, cells) in std::iter::once((None, &header))
+        for (row, cells) in std::iter::once((None, &self.columns))
             .chain(shown.iter().enumerate().map(|(i, row)| (Some(i), row)))
         {
             let line: Vec<String> = cells

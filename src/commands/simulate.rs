@@ -12,6 +12,7 @@ use prestage_world::{World, WorldOptions, write_history};
 use super::{OutputArgs, RunArgs, print_table};
 use crate::compare::{Contestant, setting};
 use crate::output::{Cell, Table};
+use crate::remote_stream::RemoteStream;
 use crate::run_folder;
 use crate::scenarios;
 use crate::telemetry_stream::TelemetryStream;
@@ -33,6 +34,10 @@ pub struct SimulateArgs {
     /// Stream everything the controller could see as CSV to this file while the world runs.
     #[arg(long, value_name = "FILE")]
     telemetry: Option<PathBuf>,
+    /// Stream the same to a server that speaks Prometheus remote write, such as
+    /// http://127.0.0.1:9090/api/v1/write.
+    #[arg(long, value_name = "URL")]
+    remote_write: Option<String>,
     /// Write the event log as CSV to this file.
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
@@ -60,6 +65,10 @@ pub(super) fn run(args: &SimulateArgs) -> Result<()> {
         Some(file) => Some(TelemetryStream::create(file, &setting.record)?),
         None => None,
     };
+    let mut remote = match &args.remote_write {
+        Some(url) => Some(RemoteStream::new(url, &setting.record)?),
+        None => None,
+    };
     let mut failure = None;
     let episode = run_episode(
         &setting,
@@ -72,6 +81,11 @@ pub(super) fn run(args: &SimulateArgs) -> Result<()> {
             {
                 failure = stream.read(moment.world).err();
             }
+            if let Some(remote) = &mut remote
+                && failure.is_none()
+            {
+                failure = remote.read(moment.world).err();
+            }
         },
     )?;
     if let Some(error) = failure {
@@ -82,6 +96,16 @@ pub(super) fn run(args: &SimulateArgs) -> Result<()> {
             "telemetry: {} ({} samples)",
             file.display(),
             stream.finish(&world)?
+        );
+    }
+    if let Some(remote) = remote {
+        let sent = remote.finish(&world)?;
+        eprintln!(
+            "remote write: {} samples taken, {} refused{}",
+            sent.accepted,
+            sent.refused,
+            sent.first_refusal
+                .map_or(String::new(), |said| format!("; the first: {said}"))
         );
     }
     if let Some(file) = &args.log {

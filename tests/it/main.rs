@@ -26,6 +26,8 @@ mod registries;
 #[cfg(test)]
 mod replay;
 #[cfg(test)]
+mod store;
+#[cfg(test)]
 mod tuning;
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use prestage_store::{Batch, Query, Snapshot, Store, StoreOptions};
+use prestage_store::{Batch, Query, Rollup, Snapshot, Store, StoreOptions};
 use prestage_telemetry::{Span, Timestamp};
 
 const SERVICES: usize = 64;
@@ -59,7 +59,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Times the two queries of the comparison, best of five each.
+/// Times the two queries of the comparison, best of five each, and prints their answers.
 #[expect(clippy::disallowed_methods, reason = "this program measures")]
 fn ask(directory: &std::path::Path) -> Result<(), Box<dyn std::error::Error>> {
     let rollup = Query {
@@ -75,13 +75,21 @@ fn ask(directory: &std::path::Path) -> Result<(), Box<dyn std::error::Error>> {
     };
     for (name, query) in [("rollup", &rollup), ("window", &window)] {
         let mut best = f64::INFINITY;
-        let mut rows = 0;
+        let mut answer = Rollup::default();
         for _ in 0..5 {
             let begin = Instant::now();
-            rows = Snapshot::open(directory)?.query(query)?.len();
+            answer = Snapshot::open(directory)?.query(query)?;
             best = best.min(begin.elapsed().as_secs_f64());
         }
-        println!("{name} {best:.6} {rows}");
+        println!("{name} {best:.6} {}", answer.len());
+        for row in answer.rows() {
+            println!(
+                "{name} {} {} {}",
+                row.time.seconds(),
+                row.values[0],
+                row.values[1]
+            );
+        }
     }
     Ok(())
 }

@@ -16,6 +16,9 @@ use crate::{Error, Sketch, Tier};
 
 const MICROS_PER_DAY: i64 = 86_400_000_000;
 
+/// A service and its buckets by their beginnings, microseconds.
+type ServiceBuckets = (String, Vec<(i64, Summary, Sketch)>);
+
 /// The samples of one service on one day, from one source.
 struct Slice<'a> {
     service: &'a str,
@@ -74,7 +77,7 @@ impl<'a> Scan<'a> {
         let unsealed = self.unsealed(day);
         let mut decoded: Vec<Decoded> = Vec::new();
         for (meta, file) in files {
-            if unsealed.is_empty() && self.from_footer(meta, file, buckets) {
+            if unsealed.is_empty() && self.answered_by_footer(meta, file, buckets) {
                 rollup.parts_from_footer += 1;
             } else if meta.tier == Tier::Raw {
                 decoded.extend(keep_sound(self.decode(file), meta, rollup)?);
@@ -116,7 +119,12 @@ impl<'a> Scan<'a> {
 
     /// Answers a partition from the statistics in its footer, where every run of it lies in the
     /// range and in one bucket, and the aggregations need no more.
-    fn from_footer(&self, meta: &PartMeta, file: &PartFile, buckets: &mut Buckets<'_>) -> bool {
+    fn answered_by_footer(
+        &self,
+        meta: &PartMeta,
+        file: &PartFile,
+        buckets: &mut Buckets<'_>,
+    ) -> bool {
         let wanted = || {
             file.index
                 .runs
@@ -195,10 +203,7 @@ impl<'a> Scan<'a> {
         ranges
     }
 
-    fn decode_rollup(
-        &self,
-        file: &PartFile,
-    ) -> Result<Vec<(String, Vec<(i64, Summary, Sketch)>)>, Error> {
+    fn decode_rollup(&self, file: &PartFile) -> Result<Vec<ServiceBuckets>, Error> {
         let mut runs = Vec::new();
         let mut row = 0;
         for run in &file.index.runs {
@@ -211,11 +216,7 @@ impl<'a> Scan<'a> {
         Ok(runs)
     }
 
-    fn add_rollup(
-        &mut self,
-        runs: &[(String, Vec<(i64, Summary, Sketch)>)],
-        buckets: &mut Buckets<'_>,
-    ) {
+    fn add_rollup(&mut self, runs: &[ServiceBuckets], buckets: &mut Buckets<'_>) {
         for (service, rows) in runs {
             let number = self.number(service);
             let group = self.group(number);
