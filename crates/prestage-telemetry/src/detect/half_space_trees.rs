@@ -25,7 +25,7 @@ const WINDOW: u32 = 250;
 /// The paper's size limit: descending stops where no more than a tenth of the window was.
 const SIZE_LIMIT: u32 = WINDOW / 10;
 /// Surprise, nats, that raises an alarm.
-const SURPRISE_LEVEL: f64 = 6.0;
+const SURPRISE_LEVEL: f64 = 5.0;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "half-space-trees",

@@ -14,8 +14,11 @@ pub struct Entry {
     pub about: &'static str,
     /// Makes one that has seen nothing.
     pub build: fn(Setting) -> Box<dyn Detector>,
-    pub(super) restore: fn(&[u8]) -> Result<Box<dyn Detector>, postcard::Error>,
+    pub(super) restore: Restore,
 }
+
+/// Makes the detector whose state these bytes are.
+type Restore = fn(&[u8]) -> Result<Box<dyn Detector>, postcard::Error>;
 
 /// All detectors; the first is the default.
 pub static DETECTORS: &[Entry] = &[
