@@ -12,16 +12,16 @@
 //! Must never know: files, threads, where samples come from or what an alarm is good for.
 mod alarm;
 mod baseline;
-mod change_point;
-mod cusum;
-mod discord;
-mod ensemble;
-mod ewma;
-mod half_space_trees;
-mod holt_winters;
-mod record;
+pub mod change_point;
+pub mod cusum;
+pub mod discord;
+pub mod ensemble;
+pub mod ewma;
+pub mod half_space_trees;
+pub mod holt_winters;
+pub mod record;
 mod registry;
-mod seasonal_residual;
+pub mod seasonal_residual;
 mod surprise;
 
 pub mod evaluate;

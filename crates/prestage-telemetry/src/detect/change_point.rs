@@ -4,8 +4,8 @@
 //! posterior of the run length, with a constant hazard and a normal model of unknown mean and
 //! precision (normal-gamma prior, Student's t predictions; Murphy, "Conjugate Bayesian
 //! analysis of the Gaussian distribution", 2007). The oldest run is kept as "at least this
-//! long" and the rest is truncated to [`RUNS`] lengths, which keeps a sample O(1). The score
-//! is the probability of a run of at most [`RECENT`] samples. Assumes independent samples
+//! long" and the rest is truncated to `RUNS` lengths, which keeps a sample O(1). The score
+//! is the probability of a run of at most `RECENT` samples. Assumes independent samples
 //! within a regime, hence many regimes in a series with a rhythm.
 use serde::{Deserialize, Serialize};
 

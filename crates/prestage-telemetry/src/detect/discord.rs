@@ -9,7 +9,7 @@
 //! median of the warm-up, so that one spike does not dwarf everything after it.
 //!
 //! Three lengths are compared at once. A distance means nothing by itself; each is judged by
-//! its own past ([`Surprise`]) and the mean surprise is the statistic: an alarm is three
+//! its own past (`Surprise`) and the mean surprise is the statistic: an alarm is three
 //! lengths that agree on "less than one in forty-five". What has been seen twice is normal,
 //! which makes a change of regime one alarm, and a fault that comes back unchanged none.
 use std::collections::VecDeque;

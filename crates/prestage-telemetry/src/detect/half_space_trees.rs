@@ -4,7 +4,7 @@
 //! halves a random box along random dimensions; the leaves of the last window of samples
 //! are counted, and the next window is judged by the counts. The point judged is the sample
 //! with the two before it, scaled by the range of the warm-up. Deviations: the mass is
-//! turned into a surprise by its own past ([`Surprise`]), because masses of two series cannot
+//! turned into a surprise by its own past (`Surprise`), because masses of two series cannot
 //! be compared; the random boxes are the same for every series, so that a run is repeatable.
 //! Sees joint rarity of value and change; knows no season.
 use serde::{Deserialize, Serialize};
