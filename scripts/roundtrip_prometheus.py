@@ -21,7 +21,6 @@ import urllib.request
 
 METRIC = "requests_per_second"
 WORLD = ["simulate", "calm-weekly", "--set", "days=3", "--set", "services.count=2"]
-# VictoriaMetrics keeps values as decimals of about 15 digits; Prometheus keeps every bit.
 # VictoriaMetrics stores decimal numbers: a value comes back within 1e-12 of itself.
 DIGITS = {"prometheus": 0.0, "victoria-metrics": 2e-12}
 
