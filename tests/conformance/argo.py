@@ -9,9 +9,9 @@ import copy
 import sys
 from pathlib import Path
 
+import jsonschema_rs
 import yaml
 from hera.workflows.models import WorkflowTemplate
-from jsonschema import Draft202012Validator
 
 
 def strict(schema):
@@ -29,7 +29,10 @@ def strict(schema):
 
 
 def findings(validator, document):
-    return [f"{error.json_path}: {error.message[:200]}" for error in validator.iter_errors(document)]
+    return [
+        f"{'/'.join(map(str, error.instance_path))}: {error.message[:200]}"
+        for error in validator.iter_errors(document)
+    ]
 
 
 def faults_of(validator, sample):
@@ -58,7 +61,9 @@ def read(file):
 
 def main():
     files = [Path(name) for name in sys.argv[1:]]
-    validator = Draft202012Validator(strict(WorkflowTemplate.model_json_schema(by_alias=True)))
+    validator = jsonschema_rs.Draft202012Validator(
+        strict(WorkflowTemplate.model_json_schema(by_alias=True))
+    )
     sample = read(files[0])
     lines = [f"the validator passes {what}" for what in faults_of(validator, sample)]
     for file in files:

@@ -7,7 +7,7 @@ Generates pipelines with the example `corpus`, hands every file to the linters o
 runs some of the GitLab pipelines for real, with planted failures, in gitlab-ci-local's shell
 executor. Observed order, outcomes and exit code must be what the graph predicts.
 
---install puts into DIR (about 600 MB), from PyPI: jactionlint, zizmor, check-jsonschema, hera,
+--install puts into DIR (about 600 MB), from PyPI: jactionlint, zizmor, check-jsonschema, hera, jsonschema-rs,
 PyYAML; from npm: node, gitlab-ci-local, @ibm/tekton-lint, @kubernetes-models/argo-workflows, yaml.
 git and rsync must be there already. What cannot be installed or is not there is skipped and said
 so; exit code 1 is a finding.
@@ -26,6 +26,7 @@ PYPI = [
     "zizmor==1.32.0",
     "check-jsonschema==0.39.0",
     "hera==7.1.0",
+    "jsonschema-rs==0.61.0",
     "PyYAML==6.0.4",
 ]
 NPM = [

@@ -4,7 +4,11 @@
 //! User faults and faults of the outside world are told apart by [`Error::is_environment`], so
 //! that the command line can exit with 2 or with 3.
 
-use std::fmt;
+mod nearest;
+mod words;
+
+pub(crate) use nearest::nearest;
+use words::{Arrows, Commas, Hint, Listed};
 
 /// The result of every fallible call of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -505,97 +509,9 @@ impl Error {
     }
 }
 
-/// A name longer than this gets no hint: nobody mistyped it, and comparing costs the product of the
-/// lengths.
-const HINT_LENGTH_MAX: usize = 128;
-
-/// The name among `known` that a typing error most likely meant.
-pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    if name.len() > HINT_LENGTH_MAX {
-        return None;
-    }
-    let limit = name.len().div_ceil(3).max(1);
-    known
-        .into_iter()
-        .filter(|candidate| candidate.len().abs_diff(name.len()) <= limit)
-        .filter_map(|candidate| Some((edit_distance(name, candidate, limit)?, candidate)))
-        .min()
-        .map(|(_, candidate)| candidate.to_owned())
-}
-
-/// Levenshtein distance in characters; none when it is more than `limit`.
-fn edit_distance(left: &str, right: &str, limit: usize) -> Option<usize> {
-    let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (i, a) in left.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        let mut smallest = row[0];
-        for (j, b) in right.iter().enumerate() {
-            let substituted = diagonal + usize::from(a != *b);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
-            smallest = smallest.min(row[j + 1]);
-        }
-        if smallest > limit {
-            return None;
-        }
-    }
-    row.last().copied().filter(|distance| *distance <= limit)
-}
-
-struct Listed<'a>(&'a [Error]);
-struct Arrows<'a>(&'a [String]);
-struct Commas<'a>(&'a [String]);
-struct Hint<'a>(&'a Option<String>);
-
-impl fmt::Display for Listed<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} problems", self.0.len())?;
-        for problem in self.0 {
-            write!(f, "\n  {}: {problem}", problem.code())?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Display for Arrows<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let quoted: Vec<String> = self.0.iter().map(|name| format!("`{name}`")).collect();
-        f.write_str(&quoted.join(" -> "))
-    }
-}
-
-impl fmt::Display for Commas<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() {
-            return f.write_str("none");
-        }
-        f.write_str(&self.0.join(", "))
-    }
-}
-
-impl fmt::Display for Hint<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(name) => write!(f, "\n\nhint: did you mean `{name}`?"),
-            None => Ok(()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nearest_finds_the_typing_error_and_nothing_far_away() {
-        let known = ["replicas", "regions", "image"];
-        assert_eq!(nearest("replcas", known).as_deref(), Some("replicas"));
-        assert_eq!(nearest("timeout", known), None);
-        let long = "r".repeat(HINT_LENGTH_MAX + 1);
-        assert_eq!(nearest(&long, [long.as_str()]), None);
-    }
 
     #[test]
     fn environment_faults_are_told_from_input_faults() {

@@ -5,9 +5,11 @@
 //! parents' revisions, so that one edit of a base changes the revision of exactly its dependants.
 //! Knows nothing of instances and targets.
 
+mod chain;
+mod document;
+
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -15,12 +17,18 @@ use crate::canonical::Revision;
 use crate::definition::ApplicationDefinition;
 use crate::error::{Error, Result, nearest};
 use crate::expression::refuse_splice;
-use crate::merge::{merge, refuse_instructions};
+use crate::merge::merge;
 use crate::name::check_label;
-use crate::parameter::{Declarations, ParameterSpec, ParameterType};
+use crate::parameter::{Declarations, ParameterSpec};
 use crate::policy::{self, Owned, PathPolicy};
 use crate::stage::NeedType;
 use crate::yaml;
+
+use chain::{
+    at_most, chain_revision, check_parameters, default_origins, merge_chain, sealed_parameters,
+};
+
+pub use document::TemplateDocument;
 
 /// The longest chain of ancestors.
 pub const ANCESTORS_MAX: usize = 16;
@@ -195,118 +203,6 @@ pub(crate) struct Body {
     /// What children and instances may change; read per template of the chain, not merged.
     #[serde(default, rename = "policy")]
     _policy: Vec<PathPolicy>,
-}
-
-/// A template file as its published schema describes it. Leaves may be expressions, and any list
-/// may be an edit of the inherited one, so the types are wider than those of a definition.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct TemplateDocument {
-    /// By which instances and children refer to it.
-    pub name: String,
-    /// The parent's name.
-    pub extends: Option<String>,
-    /// What it is for.
-    pub description: Option<String>,
-    /// Of a stage template: the need it serves.
-    pub need: Option<NeedType>,
-    /// Of a stage template: the parameter that takes the need's magnitude.
-    pub magnitude: Option<String>,
-    /// Declared or amended, by name.
-    #[serde(default)]
-    pub parameters: Vec<ParameterDocument>,
-    /// Added or amended, by name.
-    #[serde(default)]
-    pub stages: Vec<StageDocument>,
-    /// Of a service template: the stage template per need type.
-    #[serde(default)]
-    pub stage_templates: BTreeMap<NeedType, Value>,
-    /// Of a service template: branch and what single targets need.
-    pub pipeline: Option<Value>,
-    /// What children and instances may change.
-    #[serde(default)]
-    pub policy: Vec<PathPolicy>,
-}
-
-/// A parameter that a template declares, or amends when it says less.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ParameterDocument {
-    /// Identifier.
-    pub name: String,
-    /// The type; only where it is declared first.
-    #[serde(rename = "type")]
-    pub kind: Option<ParameterType>,
-    /// What it is for.
-    pub description: Option<String>,
-    /// Whether it must be set.
-    pub required: Option<bool>,
-    /// Whether nobody below may change it.
-    pub sealed: Option<bool>,
-    /// The value when nobody sets it.
-    pub default: Option<Value>,
-    /// Smallest value.
-    pub min: Option<Value>,
-    /// Largest value.
-    pub max: Option<Value>,
-    /// Longest string in characters.
-    pub max_length: Option<usize>,
-    /// Characters and ranges that a string may hold.
-    pub allowed_chars: Option<String>,
-    /// Most items.
-    pub max_items: Option<usize>,
-    /// The values of an enum.
-    pub values: Option<Vec<String>>,
-    /// Takes the inherited parameter away.
-    #[serde(rename = "$remove")]
-    pub remove: Option<bool>,
-}
-
-/// A stage that a template adds, or amends when it says less.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct StageDocument {
-    /// Its key.
-    pub name: String,
-    /// What it is for.
-    pub description: Option<String>,
-    /// Whether each region gets one.
-    pub each_region: Option<bool>,
-    /// Of a regional stage: the stage of the region before that it also waits for.
-    pub after_region: Option<Value>,
-    /// What it waits for.
-    pub needs: Option<Value>,
-    /// Of a stage template: which of the service's stages wait for it.
-    pub gates: Option<Value>,
-    /// `on_success`, `on_failure`, `manual`, or an expression.
-    pub when: Option<Value>,
-    /// Container image.
-    pub image: Option<Value>,
-    /// Shell lines without expressions.
-    pub script: Option<Value>,
-    /// Environment variables by name.
-    pub env: Option<Value>,
-    /// A map parameter whose entries become environment variables.
-    pub env_from: Option<Value>,
-    /// Parallel copies.
-    pub shards: Option<Value>,
-    /// Minutes after which it is stopped.
-    pub timeout_minutes: Option<Value>,
-    /// Deployment environment.
-    pub environment: Option<Value>,
-    /// Only one stage with this word runs at a time.
-    pub exclusive: Option<Value>,
-    /// Paths kept.
-    pub artifacts: Option<Value>,
-    /// Automatic retries.
-    pub retry: Option<Value>,
-    /// `command` and `template`: what is brought up before it runs.
-    pub infrastructure: Option<Value>,
-    /// `command`, `metrics` and `window_seconds`: what must hold before anything behind it runs.
-    pub gate: Option<Value>,
-    /// Takes the inherited stage away.
-    #[serde(rename = "$remove")]
-    pub remove: Option<bool>,
 }
 
 /// A template together with its ancestors.
@@ -526,134 +422,6 @@ impl TemplateSet {
         }
         Ok(chain)
     }
-}
-
-fn merge_chain(root_first: &[&Template]) -> Result<(Value, Vec<Owned>)> {
-    let mut merged = json!({});
-    let mut policies: Vec<Owned> = Vec::new();
-    for (index, template) in root_first.iter().enumerate() {
-        let mut document = template.document.clone();
-        let own = document
-            .as_object_mut()
-            .and_then(|map| map.remove("policy"));
-        if index == 0 {
-            refuse_instructions(&template.name, "", &document)?;
-            merged = document;
-        } else {
-            let child = merge(&template.name, "", &merged, &document)?;
-            policy::check(&policies, &template.name, &merged, &child)?;
-            merged = child;
-        }
-        let own: Vec<PathPolicy> = match own {
-            Some(own) => yaml::typed(&template.name, own)?,
-            None => Vec::new(),
-        };
-        for policy in own {
-            policies.push(Owned::new(policy, &template.name)?);
-        }
-        at_most(&template.name, "policies", policies.len(), POLICIES_MAX)?;
-    }
-    Ok((merged, policies))
-}
-
-fn at_most(template: &str, what: &'static str, found: usize, limit: usize) -> Result<()> {
-    if found <= limit {
-        return Ok(());
-    }
-    Err(Error::TooMany {
-        owner: template.to_owned(),
-        what,
-        found,
-        limit,
-    })
-}
-
-fn chain_revision(root_first: &[&Template]) -> Revision {
-    let mut parents: Vec<String> = Vec::new();
-    let mut revision = None;
-    for template in root_first {
-        let own = Revision::of(
-            REVISION_DOMAIN,
-            &json!({"document": template.document, "extends": parents}),
-        );
-        parents = vec![own.to_string()];
-        revision = Some(own);
-    }
-    revision.expect("a chain holds at least the template itself")
-}
-
-fn default_origins(root_first: &[&Template]) -> BTreeMap<String, String> {
-    let mut origins = BTreeMap::new();
-    for (template, declared) in declarations(root_first) {
-        if let (Some(name), true) = (name_of(declared), declared.get("default").is_some()) {
-            origins.insert(name.to_owned(), template.name.clone());
-        }
-    }
-    origins
-}
-
-fn sealed_parameters(root_first: &[&Template]) -> Result<BTreeMap<String, String>> {
-    let mut sealed: BTreeMap<String, String> = BTreeMap::new();
-    let mut problems = Vec::new();
-    for (template, declared) in declarations(root_first) {
-        let Some(name) = name_of(declared) else {
-            continue;
-        };
-        match sealed.get(name) {
-            Some(sealed_in) => problems.push(Error::Sealed {
-                parameter: name.to_owned(),
-                sealed_in: sealed_in.clone(),
-                by: template.name.clone(),
-            }),
-            None if declared.get("sealed") == Some(&Value::Bool(true)) => {
-                sealed.insert(name.to_owned(), template.name.clone());
-            }
-            None => {}
-        }
-    }
-    Error::collected(problems).map(|()| sealed)
-}
-
-fn declarations<'a>(
-    root_first: &'a [&'a Template],
-) -> impl Iterator<Item = (&'a Template, &'a Value)> {
-    root_first.iter().flat_map(|template| {
-        let declared = template
-            .document
-            .get("parameters")
-            .and_then(Value::as_array);
-        declared
-            .into_iter()
-            .flatten()
-            .map(move |parameter| (*template, parameter))
-    })
-}
-
-fn name_of(declared: &Value) -> Option<&str> {
-    declared.get("name").and_then(Value::as_str)
-}
-
-fn check_parameters(body: &Body) -> Result<()> {
-    at_most(
-        &body.name,
-        "parameters",
-        body.parameters.len(),
-        PARAMETERS_MAX,
-    )?;
-    let mut problems: Vec<Error> = body
-        .parameters
-        .iter()
-        .filter_map(|parameter| parameter.validate(&body.name).err())
-        .collect();
-    let is_declared = |name: &String| body.parameters.iter().any(|known| known.name == *name);
-    if let Some(magnitude) = body.magnitude.as_ref().filter(|name| !is_declared(name)) {
-        problems.push(Error::ParamSpec {
-            template: body.name.clone(),
-            parameter: magnitude.clone(),
-            message: "named by `magnitude` but not declared".to_owned(),
-        });
-    }
-    Error::collected(problems)
 }
 
 #[cfg(test)]

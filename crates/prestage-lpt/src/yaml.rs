@@ -17,12 +17,12 @@ use crate::error::{Error, Result};
 use crate::place::Place;
 
 /// The largest document that is read at all.
-pub const BYTES_MAX: usize = 1 << 20;
+pub const BYTES_MAX: usize = 1 << 19;
 /// The deepest nesting that is read.
 pub const DEPTH_MAX: usize = 64;
 const NODES_MAX: usize = 10_000;
 /// Pipelines of people are longer than templates.
-const FOREIGN_NODES_MAX: usize = 50_000;
+const FOREIGN_NODES_MAX: usize = 20_000;
 const FOREIGN_ALIASES_MAX: usize = 200;
 
 /// The text of a file: UTF-8, with or without its byte order mark.

@@ -32,9 +32,16 @@ pub(super) fn open(path: &Path) -> Result<PipelineRepository> {
 }
 
 /// Opens a repository, or makes one where nothing is or an empty folder.
+///
+/// One that is made here holds what nobody can compute again, so its commits are flushed to the
+/// disk. A replay makes its own without: it can be run again.
 pub(super) fn open_or_make(path: &Path) -> Result<PipelineRepository> {
-    let store =
-        GitStore::open(path).with_context(|| format!("cannot open `{}`", path.display()))?;
+    let is_new = !is_there(path);
+    let context = || format!("cannot open `{}`", path.display());
+    let mut store = GitStore::open(path).with_context(context)?;
+    if is_new {
+        store = store.durable().with_context(context)?;
+    }
     Ok(PipelineRepository::open(Box::new(store))?)
 }
 

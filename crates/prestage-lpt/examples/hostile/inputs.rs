@@ -33,29 +33,29 @@ pub fn attacks() -> Vec<Attack> {
             Input::Live(alias_bomb()),
         ),
         attack(
-            "a million brackets",
+            "half a million brackets",
             "E-YAML-DEPTH",
-            template("[".repeat(1 << 20)),
+            template("[".repeat(1 << 19)),
         ),
         attack(
-            "larger than a mebibyte",
+            "larger than half a mebibyte",
             "E-SIZE",
-            template(format!("name: {}", "x".repeat(1 << 20))),
+            template(format!("name: {}", "x".repeat(1 << 19))),
         ),
         attack(
-            "a mebibyte of list items",
+            "half a mebibyte of list items",
             "E-YAML-BUDGET",
-            template(format!("name: [{}x]", "x,".repeat(500_000))),
+            template(format!("name: [{}x]", "x,".repeat(250_000))),
         ),
         attack(
-            "a mebibyte of comments",
+            "half a mebibyte of comments",
             "E-SHAPE",
-            template(format!("description: x\n{}", "# x\n".repeat(262_000))),
+            template(format!("description: x\n{}", "# x\n".repeat(131_000))),
         ),
         attack(
-            "a name of a mebibyte",
+            "a name of half a mebibyte",
             "E-NAME",
-            template(format!("name: {}", "x".repeat(1_000_000))),
+            template(format!("name: {}", "x".repeat(500_000))),
         ),
         attack(
             "a long key above many nulls",
@@ -73,9 +73,9 @@ pub fn attacks() -> Vec<Attack> {
             template("name: x\nextends: ../../etc/passwd\n".to_owned()),
         ),
         attack(
-            "a parent's name of a mebibyte",
+            "a parent's name of half a mebibyte",
             "E-PARENT-UNKNOWN",
-            template(format!("name: x\nextends: {}\n", "x".repeat(1_000_000))),
+            template(format!("name: x\nextends: {}\n", "x".repeat(500_000))),
         ),
         attack(
             "nested list repetition",
@@ -135,13 +135,13 @@ pub fn attacks() -> Vec<Attack> {
         attack("thousands of policies", "E-SIZE", template(policies())),
         attack("thousands of parameters", "E-SIZE", template(parameters())),
         attack(
-            "a set of characters of a mebibyte",
+            "a set of characters of half a mebibyte",
             "E-PARAM-SPEC",
             template(format!(
                 "name: x\nextends: service\nparameters:\n- {{name: p, type: string, default: {}, \
                  max_length: 9999, allowed_chars: \"{}\"}}\n",
                 "x".repeat(9_999),
-                "ab".repeat(400_000)
+                "ab".repeat(200_000)
             )),
         ),
         attack(
@@ -165,9 +165,9 @@ pub fn attacks() -> Vec<Attack> {
             Input::Live(many_jobs()),
         ),
         attack(
-            "GitLab: larger than a mebibyte",
+            "GitLab: larger than half a mebibyte",
             "E-LIVE-PARSE",
-            Input::Live("# x\n".repeat(300_000)),
+            Input::Live("# x\n".repeat(140_000)),
         ),
     ]
 }
@@ -184,12 +184,12 @@ fn alias_bomb() -> String {
     bomb
 }
 
-/// Every path below the key is half a mebibyte long.
+/// Every path below the key is a quarter of a mebibyte long.
 fn long_key(last: &str) -> String {
     let items: String = (0..4_000).map(|i| format!("k{i}: 1, ")).collect();
     format!(
         "name: x\nextends: service\npipeline:\n  ? {}\n  : {{{items}z: {last}}}\n",
-        "k".repeat(500_000)
+        "k".repeat(250_000)
     )
 }
 
@@ -208,7 +208,7 @@ fn env(value: &str, count: usize) -> String {
 
 fn long_parameter(count: usize, leaf: &str) -> String {
     let long = "x".repeat(10_000);
-    let leaves = (1 << 19) / (leaf.len() + 30);
+    let leaves = (1 << 18) / (leaf.len() + 30);
     let stages = env(leaf, count.min(leaves));
     format!(
         "name: x\nextends: service\nparameters:\n- {{name: long, type: string, default: {long}, \
@@ -303,7 +303,7 @@ fn long_job() -> String {
     let jobs: String = (0..900)
         .map(|i| format!("j{i}: {{extends: .long}}\n"))
         .collect();
-    format!(".long: {{script: [{}]}}\n{jobs}", "x, ".repeat(20_000))
+    format!(".long: {{script: [{}]}}\n{jobs}", "x, ".repeat(15_000))
 }
 
 fn many_jobs() -> String {

@@ -14,7 +14,7 @@ use crate::yaml::values_in;
 /// `extends` chains are at most so long in GitLab.
 const DEPTH_MAX: usize = 11;
 /// Values of all merged jobs of a file, twice what a file itself may have.
-const VALUES_MAX: usize = 100_000;
+const VALUES_MAX: usize = 40_000;
 
 /// The jobs of one file by name, merged with what they extend when they are asked for.
 pub(super) struct Extends<'a> {
@@ -78,10 +78,13 @@ impl<'a> Extends<'a> {
         let mut height = 0;
         for parent in parents(job) {
             height = height.max(1 + self.merge(&parent, depth + 1)?);
+            let values = {
+                let (parent, _) = &self.merged[parent.as_str()];
+                parent.values().map(values_in).sum()
+            };
+            self.spend(values)?;
             let (parent, _) = &self.merged[parent.as_str()];
             deep_merge(&mut whole, parent);
-            let values = parent.values().map(values_in).sum();
-            self.spend(values)?;
         }
         deep_merge(&mut whole, job);
         whole.remove("extends");
