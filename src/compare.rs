@@ -41,13 +41,8 @@ impl Contestant {
 
     /// A policy over the centres it was trained on.
     pub fn policy(artifact: Arc<Artifact>, centers: &KnobCenters, train_seed: Option<u64>) -> Self {
-        let arm = Arm {
-            name: POLICY.to_owned(),
-            centers: centers.clone(),
-            on_demand: prestage_controller::OnDemand::Template,
-        };
         Self {
-            arm,
+            arm: Arm::at(POLICY, centers.clone()),
             policy: Some(artifact),
             train_seed,
         }

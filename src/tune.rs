@@ -5,9 +5,7 @@
 //! knobs, and all are evaluated in the same runs. The finalists, the best candidates of
 //! each need type joined, are run again together on fresh seeds, which undoes the luck of
 //! the first choice. The untuned default always competes: tuning may not make things worse.
-use prestage_controller::{
-    Arm, KnobCenter, KnobCenters, NeedType, OnDemand, QUANTILES, need_index,
-};
+use prestage_controller::{Arm, KnobCenter, KnobCenters, NeedType, QUANTILES, need_index};
 use prestage_envs::{Episode, SeedSet};
 use prestage_world::Scenario;
 use rand::{RngExt, SeedableRng};
@@ -131,11 +129,7 @@ fn costs(
     let contestants: Vec<Contestant> = candidates
         .iter()
         .map(|centers| {
-            Contestant::baseline(Arm {
-                name: STATIC_TUNED.to_owned(),
-                centers: centers.clone(),
-                on_demand: OnDemand::Template,
-            })
+            Contestant::baseline(Arm::at(STATIC_TUNED, centers.clone()))
         })
         .collect();
     run_all(scenario, &contestants, seeds, progress)

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use prestage::scenarios::{self, SHIPPED};
-use prestage_controller::{Arm, KnobCenters, LEVELS, OnDemand};
+use prestage_controller::{Arm, KnobCenters, LEVELS};
 use prestage_envs::{CellEnvOptions, ENVS};
 use prestage_policy::{Env, Step};
 use prestage_world::Scenario;
@@ -112,11 +112,7 @@ fn options() -> CellEnvOptions {
     let overrides = ["days=2", "history_days=3", "services.count=1"].map(str::to_owned);
     CellEnvOptions {
         scenario: scenarios::load("demo", &overrides).unwrap(),
-        arm: Arm {
-            name: "static".to_owned(),
-            centers: KnobCenters::default(),
-            on_demand: OnDemand::Template,
-        },
+        arm: Arm::at("static", KnobCenters::default()),
         reward_scale_usd: 0.5,
     }
 }
