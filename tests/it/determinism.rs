@@ -5,7 +5,7 @@ use prestage::compare::{baselines, run_all, setting};
 use prestage::progress::Progress;
 use prestage::scenarios;
 use prestage_controller::{Arm, BASELINES, KnobCenters, LEVELS, baseline};
-use prestage_envs::{CellEnv, CellEnvOptions, ParallelVectorEnv, Setting, run_episode};
+use prestage_envs::{CellEnv, CellEnvOptions, ParallelVectorEnv, Seed, Setting, Test, run_episode};
 use prestage_policy::{Env, NeutralPolicy, Step, VectorEnv};
 use prestage_world::{LogRecord, Scenario, WorldOptions};
 
@@ -79,7 +79,8 @@ fn arms_do_not_depend_on_the_number_of_threads() {
             .unwrap();
         let contestants = baselines(&KnobCenters::default());
         let progress = Progress::new("test", 22);
-        pool.install(|| run_all(&scenario(2), &contestants, &[1, 2], &progress))
+        let seeds: Vec<Seed<Test>> = Seed::several(1, 0, 2);
+        pool.install(|| run_all(&scenario(2), &contestants, &seeds, &progress))
     };
     assert_eq!(on_threads(1), on_threads(2));
 }

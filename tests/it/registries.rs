@@ -12,12 +12,13 @@ use prestage_world::Scenario;
 use crate::stdout_of;
 
 /// What `prestage list` knows.
-const KINDS: [&str; 12] = [
+const KINDS: [&str; 13] = [
     "scenarios",
     "workloads",
     "forecasters",
     "detectors",
     "baselines",
+    "arms",
     "knobs",
     "prices",
     "envs",
