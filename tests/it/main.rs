@@ -5,6 +5,7 @@
 //! and the wall clock never decides.
 #[cfg(test)]
 mod arms;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod conservation;
