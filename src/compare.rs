@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use prestage_controller::{Arm, BASELINES, KnobCenters, NeedType, action_space, layout};
-use prestage_envs::{Episode, Setting, run_arm};
+use prestage_envs::{Episode, Privileged, PrivilegedPolicy, Purpose, Seed, Setting, run_arm};
 use prestage_policy::{Artifact, NeutralPolicy, Policy};
 use prestage_world::{Exogenous, Scenario, WorldOptions};
 use rayon::prelude::*;
@@ -18,13 +18,26 @@ pub const POLICY: &str = "policy";
 /// The arm that others are compared with.
 pub const STATIC_TUNED: &str = "static-tuned";
 
+/// Who turns the knobs of an arm.
+#[derive(Clone)]
+pub enum KnobTurner {
+    /// Nobody: they stay at their centres.
+    Nobody,
+    /// A learnt policy.
+    Learnt(Arc<Artifact>),
+    /// A rule that adapts, made anew for every run.
+    Adaptive(Arc<dyn Fn() -> Box<dyn Policy> + Send + Sync>),
+    /// A rule that is told what hides in the record of its run.
+    Privileged(Arc<dyn Fn() -> Box<dyn PrivilegedPolicy> + Send + Sync>),
+}
+
 /// An arm and who turns its knobs.
 #[derive(Clone)]
 pub struct Contestant {
     /// The arm.
     pub arm: Arm,
-    /// The learnt policy, if one turns the knobs.
-    pub policy: Option<Arc<Artifact>>,
+    /// Who turns its knobs.
+    pub turner: KnobTurner,
     /// Its training seed, if it was trained.
     pub train_seed: Option<u64>,
 }
@@ -34,30 +47,35 @@ impl Contestant {
     pub fn baseline(arm: Arm) -> Self {
         Self {
             arm,
-            policy: None,
+            turner: KnobTurner::Nobody,
             train_seed: None,
         }
     }
 
     /// A policy over the centres it was trained on.
     pub fn policy(artifact: Arc<Artifact>, centers: &KnobCenters, train_seed: Option<u64>) -> Self {
-        let arm = Arm {
-            name: POLICY.to_owned(),
-            centers: centers.clone(),
-            on_demand: prestage_controller::OnDemand::Template,
-        };
         Self {
-            arm,
-            policy: Some(artifact),
+            arm: Arm::at(POLICY, centers.clone()),
+            turner: KnobTurner::Learnt(artifact),
             train_seed,
         }
     }
 
-    /// Makes whoever turns the knobs.
-    pub fn knob_turner(&self) -> Box<dyn Policy> {
-        match &self.policy {
-            Some(artifact) => Box::new(artifact.policy()),
-            None => Box::new(NeutralPolicy::new(layout(), action_space())),
+    /// Makes whoever turns the knobs in a run of this setting.
+    pub fn knob_turner(&self, setting: &Setting) -> Box<dyn Policy> {
+        match &self.turner {
+            KnobTurner::Nobody => Box::new(NeutralPolicy::new(layout(), action_space())),
+            KnobTurner::Learnt(artifact) => Box::new(artifact.policy()),
+            KnobTurner::Adaptive(make) => make(),
+            KnobTurner::Privileged(make) => Box::new(Privileged::new(&setting.record, make())),
+        }
+    }
+
+    /// The learnt policy, if one turns the knobs.
+    pub fn artifact(&self) -> Option<&Artifact> {
+        match &self.turner {
+            KnobTurner::Learnt(artifact) => Some(artifact),
+            _ => None,
         }
     }
 }
@@ -80,10 +98,10 @@ pub fn setting(scenario: &Scenario, seed: u64) -> Setting {
 }
 
 /// Runs every contestant on every seed; `episodes[c][s]`.
-pub fn run_all(
+pub fn run_all<P: Purpose>(
     scenario: &Scenario,
     contestants: &[Contestant],
-    seeds: &[u64],
+    seeds: &[Seed<P>],
     progress: &Progress,
 ) -> Vec<Vec<Episode>> {
     let jobs: Vec<(usize, usize)> = (0..seeds.len())
@@ -91,13 +109,13 @@ pub fn run_all(
         .collect();
     let settings: Vec<Setting> = seeds
         .par_iter()
-        .map(|&seed| setting(scenario, seed))
+        .map(|seed| setting(scenario, seed.value()))
         .collect();
     let mut episodes: Vec<(usize, Episode)> = jobs
         .par_iter()
         .map(|&(c, s)| {
             let contestant = &contestants[c];
-            let mut policy = contestant.knob_turner();
+            let mut policy = contestant.knob_turner(&settings[s]);
             let episode = run_arm(&settings[s], &contestant.arm, policy.as_mut());
             progress.step();
             (c, episode)

@@ -1,15 +1,16 @@
 //! Evaluation of a run on held-out seeds: every arm on the same worlds, rows and a
 //! timeline into the run folder, and the policy to export chosen on other seeds.
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use prestage_controller::{action_space, layout};
-use prestage_envs::{Episode, SeedSet, run_episode};
+use prestage_envs::{Episode, Seed, Test, Validation, run_episode};
 use prestage_policy::Artifact;
 use serde::{Deserialize, Serialize};
 
+use crate::arms::{ARMS, ArmEntry};
 use crate::compare::{Contestant, POLICY, STATIC_TUNED, baselines, rows, run_all, setting};
 use crate::config::{CONFIG, RunConfig};
 use crate::output::{Cell, Table};
@@ -18,10 +19,12 @@ use crate::replaying::week;
 use crate::run_folder::{self, Manifest, ResultRow};
 use crate::statistics::{Bootstrap, Grid, Interval};
 use crate::timeline::Timeline;
-use crate::tune::{Tuned, tune};
+use crate::tune::{Task, Tuned, TunedArm, tune, tune_arm};
 
 /// Name of the static policy in a run folder.
 pub const TUNED: &str = "tuned.json";
+/// Folder of the other tuned arms in a run folder, a file each.
+pub const TUNED_ARMS: &str = "arms";
 /// Name of the chosen policy in a run folder.
 pub const CHOSEN: &str = "policy";
 
@@ -102,6 +105,70 @@ pub fn read_tuned(run: &Path) -> Result<Tuned> {
     serde_json::from_str(&text).with_context(|| format!("`{}`", path.display()))
 }
 
+fn tuned_arm_file(run: &Path, entry: &ArmEntry) -> PathBuf {
+    run.join(TUNED_ARMS).join(format!("{}.json", entry.name))
+}
+
+/// Tunes an arm of a run around its static policy, unless it was before.
+pub fn tuned_arm(run: &Path, config: &RunConfig, entry: &ArmEntry) -> Result<TunedArm> {
+    if let Some(tuned) = read_tuned_arm(run, config, entry)? {
+        return Ok(tuned);
+    }
+    let task = Task {
+        entry,
+        scenarios: &[config.scenario()?],
+        centers: &static_policy(run, config)?.centers,
+    };
+    let found = tune_arm(&task, &config.tune, config.seed)
+        .with_context(|| format!("arm `{}` has nothing to tune", entry.name))?;
+    let tuned = TunedArm {
+        config_blake3: config.hash(),
+        ..found
+    };
+    run_folder::create_folder(&run.join(TUNED_ARMS))?;
+    let text = serde_json::to_string_pretty(&tuned)?;
+    run_folder::write_file(&tuned_arm_file(run, entry), text.as_bytes())?;
+    Ok(tuned)
+}
+
+/// The numbers of an arm of a run, if it was tuned.
+fn read_tuned_arm(run: &Path, config: &RunConfig, entry: &ArmEntry) -> Result<Option<TunedArm>> {
+    let path = tuned_arm_file(run, entry);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("cannot read `{}`", path.display()))?;
+    let tuned: TunedArm =
+        serde_json::from_str(&text).with_context(|| format!("`{}`", path.display()))?;
+    ensure!(
+        tuned.config_blake3 == config.hash() && tuned.arm == entry.name,
+        "`{}` is of another run\n\nhint: remove it and tune the arm again",
+        path.display()
+    );
+    Ok(Some(tuned))
+}
+
+/// The arms of a run: all baselines, those of them that were tuned with their numbers,
+/// then the other tuned arms.
+fn arms_of(run: &Path, config: &RunConfig, tuned: &Tuned) -> Result<Vec<Contestant>> {
+    let mut contestants = baselines(&tuned.centers);
+    for entry in ARMS.iter().filter(|entry| entry.name != STATIC_TUNED) {
+        let Some(found) = read_tuned_arm(run, config, entry)? else {
+            continue;
+        };
+        let contestant = found.contestant(&tuned.centers)?;
+        match contestants
+            .iter()
+            .position(|one| one.arm.name == entry.name)
+        {
+            Some(place) => contestants[place] = contestant,
+            None => contestants.push(contestant),
+        }
+    }
+    Ok(contestants)
+}
+
 /// The trained policies of a run, with their seeds.
 pub fn trained(run: &Path, config: &RunConfig) -> Result<Vec<(u64, Arc<Artifact>)>> {
     // A run without any trained seed compares baselines only.
@@ -130,21 +197,19 @@ pub fn evaluate(
     let scenario = config.scenario()?;
     let tuned = read_tuned(run)?;
     let policies = trained(run, config)?;
-    let mut contestants = baselines(&tuned.centers);
+    let mut contestants = arms_of(run, config, &tuned)?;
     contestants.extend(policies.iter().map(|(seed, artifact)| {
         Contestant::policy(Arc::clone(artifact), &tuned.centers, Some(*seed))
     }));
-    let seeds: Vec<u64> = (0..u64::from(scenarios))
-        .map(|i| SeedSet::Test.seed(config.seed, i))
-        .collect();
+    let seeds: Vec<Seed<Test>> = Seed::several(config.seed, 0, scenarios as usize);
     let progress = Progress::new("evaluate", (contestants.len() * seeds.len()) as u64);
     let episodes = run_all(&scenario, &contestants, &seeds, &progress);
 
     let name = &config.scenario.name;
     let mut all = Vec::new();
     for (contestant, episodes) in contestants.iter().zip(&episodes) {
-        for (episode, &seed) in episodes.iter().zip(&seeds) {
-            all.extend(rows(contestant, name, seed, episode));
+        for (episode, seed) in episodes.iter().zip(&seeds) {
+            all.extend(rows(contestant, name, seed.value(), episode));
         }
     }
     let days = f64::from(config.scenario.days);
@@ -155,7 +220,7 @@ pub fn evaluate(
         &timeline(
             &scenario,
             contestants.last().context("there are arms")?,
-            seeds[0],
+            seeds[0].value(),
         )?,
     )?;
     run_folder::write_manifest(run, &manifest(run, config, &contestants, command))?;
@@ -190,9 +255,8 @@ pub fn choose(run: &Path, config: &RunConfig) -> Result<u64> {
             Contestant::policy(Arc::clone(artifact), &tuned.centers, Some(*seed))
         })
         .collect();
-    let seeds: Vec<u64> = (0..u64::from(config.eval.validation))
-        .map(|i| SeedSet::Validation.seed(config.seed, i))
-        .collect();
+    let seeds: Vec<Seed<Validation>> =
+        Seed::several(config.seed, 0, config.eval.validation as usize);
     let progress = Progress::new("validate", (contestants.len() * seeds.len()) as u64);
     let episodes = run_all(&scenario, &contestants, &seeds, &progress);
     let cost = |episodes: &[Episode]| episodes.iter().map(Episode::cost_usd).sum::<f64>();
@@ -248,7 +312,7 @@ fn timeline(
     let setting = setting(scenario, seed);
     let mut world = setting.world(&contestant.arm);
     let mut timeline = Timeline::new(week(&setting));
-    let mut policy = contestant.knob_turner();
+    let mut policy = contestant.knob_turner(&setting);
     run_episode(
         &setting,
         &contestant.arm,

@@ -234,7 +234,11 @@ pub fn replay(
         },
         || {
             let run = |contestant: &Contestant| {
-                let episode = run_arm(setting, &contestant.arm, contestant.knob_turner().as_mut());
+                let episode = run_arm(
+                    setting,
+                    &contestant.arm,
+                    contestant.knob_turner(setting).as_mut(),
+                );
                 progress.step();
                 episode
             };
@@ -264,8 +268,7 @@ fn open(setting: &Setting, contestant: &Contestant, target: &Target) -> Result<P
     let decider = Decider {
         arm: contestant.arm.name.clone(),
         policy: contestant
-            .policy
-            .as_ref()
+            .artifact()
             .map(|artifact| artifact.id().to_owned())
             .unwrap_or_default(),
     };
@@ -296,7 +299,7 @@ fn replay_committed(
     };
     let mut host = ReplayHost::new(keeping.world(&contestant.arm), pipelines);
     let mut timeline = Timeline::new(week(setting));
-    let mut policy = contestant.knob_turner();
+    let mut policy = contestant.knob_turner(setting);
     let episode = run_episode(
         &keeping,
         &contestant.arm,

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use prestage_controller::{Arm, KnobCenters, OnDemand};
+use prestage_controller::{Arm, KnobCenters};
 use prestage_envs::{CellEnv, CellEnvOptions, ParallelVectorEnv};
 use prestage_policy::{Artifact, Notes, VectorEnv};
 use prestage_rl::{
@@ -92,11 +92,7 @@ fn notes(config: &RunConfig, tuned: &Tuned, seed: u32) -> Notes {
 fn environment(config: &RunConfig, tuned: &Tuned) -> Result<ParallelVectorEnv<CellEnv>> {
     let options = CellEnvOptions {
         scenario: config.scenario()?,
-        arm: Arm {
-            name: POLICY.to_owned(),
-            centers: tuned.centers.clone(),
-            on_demand: OnDemand::Template,
-        },
+        arm: Arm::at(POLICY, tuned.centers.clone()),
         reward_scale_usd: tuned.usd_per_cell_hour,
     };
     Ok(ParallelVectorEnv::new(

@@ -1,22 +1,28 @@
-//! The static policy: constant knobs found by CMA-ES or by random search.
+//! Chooses the numbers of an arm: constant knobs, weights, learning rates.
 //!
-//! Candidates are run on tuning seeds. Cells of different need types touch each other
-//! only through the runner pool, so every need type has a search of its own over its six
-//! knobs, and all are evaluated in the same runs. The finalists, the best candidates of
-//! each need type joined, are run again together on fresh seeds, which undoes the luck of
-//! the first choice. The untuned default always competes: tuning may not make things worse.
-use prestage_controller::{
-    Arm, KnobCenter, KnobCenters, NeedType, OnDemand, QUANTILES, need_index,
-};
-use prestage_envs::{Episode, SeedSet};
+//! Candidates are run on tuning seeds, whose type no other seed has. Cells of different
+//! need types touch each other only through the runner pool, so every need type has a
+//! search of its own over its numbers, and all are evaluated in the same runs. The
+//! finalists, the best candidates of each need type joined, are run again together on
+//! fresh seeds, which undoes the luck of the first choice. The untuned arm always
+//! competes: tuning may not make things worse. Arms are given equal numbers of
+//! candidates, worlds and seeds, so equal simulated days up to a generation; what was
+//! spent is told with the result.
+mod search;
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, ensure};
+use prestage_controller::{KnobCenters, NeedType, Values, need_index, problem};
+use prestage_envs::{Episode, Seed, Tuning};
 use prestage_world::Scenario;
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use crate::arms::{self, ArmEntry, centers_at};
 use crate::compare::{Contestant, STATIC_TUNED, run_all};
-use crate::optimise::CmaEs;
 use crate::progress::Progress;
+
+use self::search::search;
 
 /// Budget of the search.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,7 +30,7 @@ use crate::progress::Progress;
 pub struct TuneSpec {
     /// How candidates are found.
     pub search: Search,
-    /// Candidates at most; CMA-ES uses whole generations of nine.
+    /// Candidates at most; CMA-ES uses whole generations (nine for six numbers).
     pub candidates: usize,
     /// Tuning seeds each is run on.
     pub seeds: usize,
@@ -41,7 +47,7 @@ pub enum Search {
     /// Covariance matrix adaptation, begun at the default.
     #[default]
     CmaEs,
-    /// Uniform draws from the knobs' ranges.
+    /// Uniform draws from the ranges.
     Random,
 }
 
@@ -71,78 +77,191 @@ pub struct Tuned {
     pub simulated_days: u64,
 }
 
-/// Searches. The same seed finds the same centres. The caller fills in the hash of
-/// its configuration.
-pub fn tune(scenario: &Scenario, spec: &TuneSpec, seed: u64) -> Tuned {
-    let first: Vec<u64> = (0..spec.seeds.max(1) as u64)
-        .map(|i| SeedSet::Tuning.seed(seed, i))
-        .collect();
-    let progress = Progress::new("tune", (spec.candidates.max(1) * first.len()) as u64);
-    let mut evaluate = |batch: &[KnobCenters]| costs(scenario, batch, &first, &progress);
-    let budget = spec.candidates.max(1) - 1;
-    let mut candidates = vec![KnobCenters::default()];
-    let mut costs = evaluate(&candidates);
-    let found = match spec.search {
-        Search::CmaEs => adapt(budget, seed, &mut evaluate),
-        Search::Random => {
-            let mut rng = ChaCha8Rng::seed_from_u64(seed);
-            let drawn: Vec<KnobCenters> = (0..budget).map(|_| draw(&mut rng)).collect();
-            let costs = evaluate(&drawn);
-            (drawn, costs)
-        }
-    };
-    candidates.extend(found.0);
-    costs.extend(found.1);
-    let finalists = ranked(&candidates, &costs, spec.finalists.max(1));
+/// The numbers of an arm, and what it costs with them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TunedArm {
+    /// BLAKE3 of the run's configuration.
+    pub config_blake3: String,
+    /// Its name in [`arms::ARMS`].
+    pub arm: String,
+    /// By need type, by name.
+    pub parameters: BTreeMap<String, BTreeMap<String, f64>>,
+    /// Its mean cost on the fresh seeds, US dollars an hour and cell.
+    pub usd_per_cell_hour: f64,
+    /// Simulated days spent on the search, without those for the static policy it may
+    /// stand on.
+    pub simulated_days: u64,
+}
 
-    let offset = 1 << 20;
-    let fresh: Vec<u64> = (0..spec.fresh_seeds.max(1) as u64)
-        .map(|i| SeedSet::Tuning.seed(seed, offset + i))
-        .collect();
-    let progress = Progress::new("tune finalists", (finalists.len() * fresh.len()) as u64);
-    let final_costs = self::costs(scenario, &finalists, &fresh, &progress);
-    let centers = ranked(&finalists, &final_costs, 1).remove(0);
-    let best: f64 = (0..4)
-        .map(|need| {
-            final_costs
-                .iter()
-                .map(|cost| cost[need])
-                .fold(f64::INFINITY, f64::min)
-        })
-        .sum();
-    let cells = f64::from(scenario.spec().services.count) * 4.0;
-    let days = u64::from(scenario.spec().days);
+/// Searches for the static policy of a scenario. The same seed finds the same centres.
+/// The caller fills in the hash of its configuration.
+pub fn tune(scenario: &Scenario, spec: &TuneSpec, seed: u64) -> Tuned {
+    let entry = arms::arm(STATIC_TUNED).expect("the static policy is an arm");
+    let task = Task {
+        entry,
+        scenarios: std::slice::from_ref(scenario),
+        centers: &KnobCenters::default(),
+    };
+    let found = task.search(spec, seed);
     Tuned {
         config_blake3: String::new(),
-        centers,
-        usd_per_cell_hour: (best / cells / (days as f64 * 24.0)).max(1e-6),
-        simulated_days: days
-            * (candidates.len() * first.len() + finalists.len() * fresh.len()) as u64,
+        centers: centers_at(&found.values),
+        usd_per_cell_hour: found.usd_per_cell_hour,
+        simulated_days: found.simulated_days,
     }
 }
 
-/// Mean cost of each candidate per need type.
-fn costs(
-    scenario: &Scenario,
-    candidates: &[KnobCenters],
-    seeds: &[u64],
-    progress: &Progress,
-) -> Vec<[f64; 4]> {
-    let contestants: Vec<Contestant> = candidates
+/// Searches for the numbers of an arm. `None` for an arm without numbers. The caller fills
+/// in the hash of its configuration.
+pub fn tune_arm(task: &Task, spec: &TuneSpec, seed: u64) -> Option<TunedArm> {
+    if task.entry.parameters().is_empty() {
+        return None;
+    }
+    let found = task.search(spec, seed);
+    Some(TunedArm {
+        config_blake3: String::new(),
+        arm: task.entry.name.to_owned(),
+        parameters: named(task.entry, &found.values),
+        usd_per_cell_hour: found.usd_per_cell_hour,
+        simulated_days: found.simulated_days,
+    })
+}
+
+fn named(entry: &ArmEntry, values: &Values) -> BTreeMap<String, BTreeMap<String, f64>> {
+    let names = || entry.parameters().iter().map(|parameter| parameter.name);
+    NeedType::ALL
         .iter()
-        .map(|centers| {
-            Contestant::baseline(Arm {
-                name: STATIC_TUNED.to_owned(),
-                centers: centers.clone(),
-                on_demand: OnDemand::Template,
-            })
+        .zip(values)
+        .map(|(need, numbers)| {
+            let numbers = names().map(str::to_owned).zip(numbers.iter().copied());
+            (need.to_string(), numbers.collect())
         })
-        .collect();
-    run_all(scenario, &contestants, seeds, progress)
-        .iter()
-        .map(|episodes| mean_by_need(episodes))
         .collect()
 }
+
+impl TunedArm {
+    /// The arm itself, around the centres it was tuned on. Fails when its numbers are not
+    /// those of the arm, inside their ranges.
+    pub fn contestant(&self, centers: &KnobCenters) -> Result<Contestant> {
+        let entry = arms::arm(&self.arm)?;
+        let mut values = Values::default();
+        for (need, numbers) in NeedType::ALL.iter().zip(&mut values) {
+            *numbers = self
+                .numbers(entry, need.as_str())
+                .with_context(|| format!("arm `{}`, need `{need}`", self.arm))?;
+        }
+        if let Some(problem) = problem(entry.parameters(), &values) {
+            anyhow::bail!("arm `{}`: {problem}", self.arm);
+        }
+        Ok(entry.contestant(centers, &values))
+    }
+
+    fn numbers(&self, entry: &ArmEntry, need: &str) -> Result<Vec<f64>> {
+        let found = self.parameters.get(need).context("has no numbers")?;
+        let parameters = entry.parameters();
+        ensure!(
+            found.len() == parameters.len(),
+            "has {} numbers, not {}",
+            found.len(),
+            parameters.len()
+        );
+        parameters
+            .iter()
+            .map(|parameter| {
+                let number = found.get(parameter.name).copied();
+                number.with_context(|| format!("`{}` is missing", parameter.name))
+            })
+            .collect()
+    }
+}
+
+/// What is searched for, and where.
+#[derive(Clone, Copy)]
+pub struct Task<'a> {
+    /// The arm.
+    pub entry: &'a ArmEntry,
+    /// Worlds, all of which every candidate meets: one for the arm of its family, several
+    /// for one arm for all.
+    pub scenarios: &'a [Scenario],
+    /// Centres that an adaptive arm stands on.
+    pub centers: &'a KnobCenters,
+}
+
+/// What a search found.
+struct Found {
+    values: Values,
+    usd_per_cell_hour: f64,
+    simulated_days: u64,
+}
+
+impl Task<'_> {
+    fn search(&self, spec: &TuneSpec, seed: u64) -> Found {
+        let first = Seed::<Tuning>::several(seed, 0, spec.seeds.max(1));
+        let runs = first.len() * self.scenarios.len();
+        let label = format!("tune {}", self.entry.name);
+        let progress = Progress::new(&label, (spec.candidates.max(1) * runs) as u64);
+        let mut candidates = vec![self.entry.defaults()];
+        let mut costs = self.costs(&candidates, &first, &progress);
+        let budget = spec.candidates.max(1) - 1;
+        let found = search(self.entry, budget, (spec.search, seed), &mut |batch| {
+            self.costs(batch, &first, &progress)
+        });
+        candidates.extend(found.0);
+        costs.extend(found.1);
+        let finalists = ranked(&candidates, &costs, spec.finalists.max(1));
+
+        let fresh = Seed::<Tuning>::several(seed, FRESH, spec.fresh_seeds.max(1));
+        let final_runs = fresh.len() * self.scenarios.len();
+        let label = format!("{label} finalists");
+        let progress = Progress::new(&label, (finalists.len() * final_runs) as u64);
+        let final_costs = self.costs(&finalists, &fresh, &progress);
+        let values = ranked(&finalists, &final_costs, 1).remove(0);
+        let best: f64 = (0..4)
+            .map(|need| {
+                let of_need = final_costs.iter().map(|cost| cost[need]);
+                of_need.fold(f64::INFINITY, f64::min)
+            })
+            .sum();
+        let each = self.scenarios.iter().map(|s| u64::from(s.spec().days));
+        let episodes = candidates.len() * first.len() + finalists.len() * fresh.len();
+        Found {
+            values,
+            usd_per_cell_hour: best.max(1e-6),
+            simulated_days: each.sum::<u64>() * episodes as u64,
+        }
+    }
+
+    /// Mean cost of each candidate per need type, US dollars an hour and cell of any
+    /// type, averaged over the worlds.
+    fn costs(
+        &self,
+        candidates: &[Values],
+        seeds: &[Seed<Tuning>],
+        progress: &Progress,
+    ) -> Vec<[f64; 4]> {
+        let contestants: Vec<Contestant> = candidates
+            .iter()
+            .map(|values| self.entry.contestant(self.centers, values))
+            .collect();
+        let mut sums = vec![[0.0; 4]; candidates.len()];
+        for scenario in self.scenarios {
+            let spec = scenario.spec();
+            let cell_hours = f64::from(spec.services.count) * 4.0 * f64::from(spec.days) * 24.0;
+            let share = 1.0 / (cell_hours * self.scenarios.len() as f64);
+            let runs = run_all(scenario, &contestants, seeds, progress);
+            for (sum, episodes) in sums.iter_mut().zip(&runs) {
+                for (sum, cost) in sum.iter_mut().zip(mean_by_need(episodes)) {
+                    *sum += share * cost;
+                }
+            }
+        }
+        sums
+    }
+}
+
+/// Index of the first fresh tuning seed; those before are the search's.
+const FRESH: u64 = 1 << 20;
 
 fn mean_by_need(episodes: &[Episode]) -> [f64; 4] {
     let mut mean = [0.0; 4];
@@ -154,111 +273,17 @@ fn mean_by_need(episodes: &[Episode]) -> [f64; 4] {
     mean
 }
 
-/// The `count` best combinations: the k-th joins the k-th best centre of every need type.
-fn ranked(candidates: &[KnobCenters], costs: &[[f64; 4]], count: usize) -> Vec<KnobCenters> {
-    let mut combined = vec![KnobCenters::default(); count.min(candidates.len())];
-    for need in NeedType::ALL {
+/// The `count` best combinations: the k-th joins the k-th best numbers of every need type.
+fn ranked(candidates: &[Values], costs: &[[f64; 4]], count: usize) -> Vec<Values> {
+    let mut combined = vec![Values::default(); count.min(candidates.len())];
+    for need in 0..4 {
         let mut order: Vec<usize> = (0..candidates.len()).collect();
-        order.sort_by(|&a, &b| {
-            costs[a][need_index(need)]
-                .total_cmp(&costs[b][need_index(need)])
-                .then(a.cmp(&b))
-        });
-        for (centers, &index) in combined.iter_mut().zip(&order) {
-            *centers.of_mut(need) = *candidates[index].of(need);
+        order.sort_by(|&a, &b| costs[a][need].total_cmp(&costs[b][need]).then(a.cmp(&b)));
+        for (values, &index) in combined.iter_mut().zip(&order) {
+            values[need].clone_from(&candidates[index][need]);
         }
     }
     combined
-}
-
-/// Runs a search per need type for whole generations, at most `budget` candidates.
-fn adapt(
-    budget: usize,
-    seed: u64,
-    evaluate: &mut dyn FnMut(&[KnobCenters]) -> Vec<[f64; 4]>,
-) -> (Vec<KnobCenters>, Vec<[f64; 4]>) {
-    let default = KnobCenters::default();
-    let start = |need: NeedType| {
-        let address = (need_index(need) as u64) << 32;
-        CmaEs::new(coordinates(default.of(need)).to_vec(), STEP, seed ^ address)
-    };
-    let mut searches = NeedType::ALL.map(start);
-    let population = searches[0].population();
-    let (mut candidates, mut costs) = (Vec::new(), Vec::new());
-    for _ in 0..budget / population {
-        let points = searches.each_ref().map(CmaEs::ask);
-        let batch: Vec<KnobCenters> = (0..population)
-            .map(|k| {
-                let mut centers = KnobCenters::default();
-                for need in NeedType::ALL {
-                    *centers.of_mut(need) = center(&points[need_index(need)][k]);
-                }
-                centers
-            })
-            .collect();
-        let found = evaluate(&batch);
-        for (need, (search, points)) in searches.iter_mut().zip(&points).enumerate() {
-            let values: Vec<f64> = found.iter().map(|cost| cost[need]).collect();
-            search.tell(points, &values);
-        }
-        candidates.extend(batch);
-        costs.extend(found);
-    }
-    (candidates, costs)
-}
-
-fn draw(rng: &mut ChaCha8Rng) -> KnobCenters {
-    let mut centers = KnobCenters::default();
-    for need in NeedType::ALL {
-        let point: [f64; 6] = std::array::from_fn(|_| rng.random_range(0.0..1.0));
-        *centers.of_mut(need) = center(&point);
-    }
-    centers
-}
-
-/// Standard deviation of the first generation, in units of the knobs' ranges.
-const STEP: f64 = 0.25;
-
-/// Ranges of the knobs, logarithmic but for the first; the quantile has its rungs.
-const THRESHOLD: (f64, f64) = (-4.0, 4.0);
-const HORIZON_LEADS: (f64, f64) = (0.5, 4.0);
-const HALF_LIFE_H: (f64, f64) = (0.25, 168.0);
-const TTL_H: (f64, f64) = (0.25, 72.0);
-const RETRAIN_H: (f64, f64) = (1.0, 168.0);
-
-/// Knobs at a point of the unit cube. Beyond its faces the cube is mirrored, so that
-/// a search that steps out meets what it would have met inside.
-fn center(point: &[f64]) -> KnobCenter {
-    let inside: Vec<f64> = point.iter().map(|&x| mirrored(x)).collect();
-    let log = |x: f64, (low, high): (f64, f64)| (low.ln() + x * (high / low).ln()).exp();
-    let rungs = QUANTILES.len() as f64;
-    KnobCenter {
-        threshold_log_odds: THRESHOLD.0 + inside[0] * (THRESHOLD.1 - THRESHOLD.0),
-        quantile_rung: (inside[1] * rungs).floor().min(rungs - 1.0) as u8,
-        horizon_leads: log(inside[2], HORIZON_LEADS),
-        half_life_h: log(inside[3], HALF_LIFE_H),
-        ttl_h: log(inside[4], TTL_H),
-        retrain_h: log(inside[5], RETRAIN_H),
-    }
-}
-
-/// The point at which these knobs are; the middle of a rung.
-fn coordinates(center: &KnobCenter) -> [f64; 6] {
-    let log = |value: f64, (low, high): (f64, f64)| (value / low).ln() / (high / low).ln();
-    [
-        (center.threshold_log_odds - THRESHOLD.0) / (THRESHOLD.1 - THRESHOLD.0),
-        (f64::from(center.quantile_rung) + 0.5) / QUANTILES.len() as f64,
-        log(center.horizon_leads, HORIZON_LEADS),
-        log(center.half_life_h, HALF_LIFE_H),
-        log(center.ttl_h, TTL_H),
-        log(center.retrain_h, RETRAIN_H),
-    ]
-}
-
-/// Reflects a number at 0 and 1 until it lies between.
-fn mirrored(x: f64) -> f64 {
-    let x = x.rem_euclid(2.0);
-    if x > 1.0 { 2.0 - x } else { x }
 }
 
 #[cfg(test)]
@@ -266,26 +291,37 @@ mod tests {
     use super::*;
     use crate::scenarios;
 
+    fn scenario() -> Scenario {
+        let overrides = ["days=3", "history_days=3", "services.count=1"].map(str::to_owned);
+        scenarios::load("demo", &overrides).unwrap()
+    }
+
+    fn spec(search: Search, candidates: usize) -> TuneSpec {
+        TuneSpec {
+            search,
+            candidates,
+            seeds: 2,
+            finalists: 2,
+            fresh_seeds: 2,
+        }
+    }
+
     #[test]
     fn tuning_is_reproducible_and_not_worse_than_the_default() {
-        let overrides = ["days=3", "history_days=3", "services.count=1"].map(str::to_owned);
-        let scenario = scenarios::load("demo", &overrides).unwrap();
+        let scenario = scenario();
         for (search, candidates) in [(Search::Random, 6), (Search::CmaEs, 19)] {
-            let spec = TuneSpec {
-                search,
-                candidates,
-                seeds: 2,
-                finalists: 2,
-                fresh_seeds: 2,
-            };
+            let spec = spec(search, candidates);
             let tuned = tune(&scenario, &spec, 7);
             assert_eq!(tuned, tune(&scenario, &spec, 7));
             assert_eq!(tuned.simulated_days, 3 * (candidates as u64 * 2 + 2 * 2));
-            let seeds = [SeedSet::Tuning.seed(7, 0), SeedSet::Tuning.seed(7, 1)];
-            let both = costs(
-                &scenario,
-                &[KnobCenters::default(), tuned.centers],
-                &seeds,
+            let task = Task {
+                entry: arms::arm(STATIC_TUNED).unwrap(),
+                scenarios: std::slice::from_ref(&scenario),
+                centers: &KnobCenters::default(),
+            };
+            let both = task.costs(
+                &[task.entry.defaults(), arms::values_of(&tuned.centers)],
+                &Seed::several(7, 0, 2),
                 &Progress::new("test", 4),
             );
             let total = |costs: &[f64; 4]| costs.iter().sum::<f64>();
@@ -294,25 +330,51 @@ mod tests {
     }
 
     #[test]
-    fn the_cube_holds_the_default_and_mirrors_what_lies_outside() {
-        for need in NeedType::ALL {
-            let default = *KnobCenters::default().of(need);
-            let point = coordinates(&default);
-            let again = center(&point);
-            assert_eq!(again.quantile_rung, default.quantile_rung);
-            for (found, expected) in [
-                (again.threshold_log_odds, default.threshold_log_odds),
-                (again.horizon_leads, default.horizon_leads),
-                (again.half_life_h, default.half_life_h),
-                (again.ttl_h, default.ttl_h),
-                (again.retrain_h, default.retrain_h),
-            ] {
-                assert!((found - expected).abs() < 1e-9 * expected.abs().max(1.0));
-            }
+    fn any_arm_with_numbers_is_tuned_within_its_budget_and_survives_json() {
+        let scenarios = [scenario(), scenario()];
+        for name in ["linear", "recalibration", "speculation-threshold"] {
+            let task = Task {
+                entry: arms::arm(name).unwrap(),
+                scenarios: &scenarios,
+                centers: &KnobCenters::default(),
+            };
+            let spec = spec(Search::CmaEs, 12);
+            let tuned = tune_arm(&task, &spec, 3).unwrap();
+            assert!(tuned.simulated_days <= 2 * 3 * (12 * 2 + 2 * 2), "{name}");
+            let text = serde_json::to_string(&tuned).unwrap();
+            let again: TunedArm = serde_json::from_str(&text).unwrap();
+            assert_eq!(again, tuned);
+            let contestant = again.contestant(task.centers).unwrap();
+            assert_eq!(contestant.arm.name, name);
         }
-        assert_eq!(
-            [-0.25, 1.25, 2.5, -1.75].map(mirrored),
-            [0.25, 0.75, 0.5, 0.25]
-        );
+        let task = Task {
+            entry: arms::arm("reactive").unwrap(),
+            scenarios: &scenarios,
+            centers: &KnobCenters::default(),
+        };
+        assert_eq!(tune_arm(&task, &spec(Search::Random, 2), 3), None);
+    }
+
+    #[test]
+    fn numbers_that_do_not_fit_are_refused_with_their_name() {
+        let entry = arms::arm("fixed-share").unwrap();
+        let mut tuned = TunedArm {
+            config_blake3: String::new(),
+            arm: entry.name.to_owned(),
+            parameters: named(entry, &entry.defaults()),
+            usd_per_cell_hour: 1.0,
+            simulated_days: 1,
+        };
+        let centers = KnobCenters::default();
+        let refusal = |tuned: &TunedArm| format!("{:#}", tuned.contestant(&centers).err().unwrap());
+        assert!(tuned.contestant(&centers).is_ok());
+        let scaling = tuned.parameters.get_mut("scaling").unwrap();
+        scaling.insert("share_ratio".to_owned(), 2.0);
+        assert!(refusal(&tuned).contains("`share_ratio` is 2"));
+        let scaling = tuned.parameters.get_mut("scaling").unwrap();
+        scaling.remove("share_ratio");
+        assert!(refusal(&tuned).contains("need `scaling`: has 1 numbers, not 2"));
+        tuned.parameters.remove("scaling");
+        assert!(refusal(&tuned).contains("need `scaling`: has no numbers"));
     }
 }

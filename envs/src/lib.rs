@@ -4,12 +4,14 @@
 //! Must never know: burn, the command line, files.
 mod cell_env;
 mod episode;
+mod privileged;
 mod registry;
 mod seeds;
 mod vector;
 
 pub use cell_env::{CellEnv, CellEnvOptions};
 pub use episode::{CellResult, Episode, EpisodeHost, Moment, Setting, run_arm, run_episode};
+pub use privileged::{Latent, Privileged, PrivilegedPolicy};
 pub use registry::{ENVS, EnvEntry};
-pub use seeds::SeedSet;
+pub use seeds::{Purpose, Seed, SeedSet, Test, Training, Tuning, Validation};
 pub use vector::ParallelVectorEnv;

@@ -1,5 +1,5 @@
 //! The fixed policies whose order is compared: baselines and single turned knobs.
-use prestage_controller::{Arm, KnobCenter, KnobCenters, NeedType, OnDemand, baseline};
+use prestage_controller::{Arm, KnobCenter, KnobCenters, NeedType, baseline};
 
 /// A policy that never moves its knobs.
 #[derive(Clone, Debug, PartialEq)]
@@ -86,11 +86,7 @@ impl Turned {
             (self.turn)(centers.of_mut(need));
         }
         FixedPolicy {
-            arm: Arm {
-                name: self.name.to_owned(),
-                centers,
-                on_demand: OnDemand::Template,
-            },
+            arm: Arm::at(self.name, centers),
             needs: self.needs,
         }
     }

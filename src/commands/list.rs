@@ -9,6 +9,7 @@ use prestage_telemetry::detect::DETECTORS;
 use prestage_world::{Scenario, WORKLOADS};
 
 use super::{OutputArgs, print_table};
+use crate::arms::{ARMS, ArmEntry};
 use crate::output::{Cell, Table};
 use crate::scenarios::SHIPPED;
 
@@ -29,6 +30,7 @@ enum Kind {
     Forecasters,
     Detectors,
     Baselines,
+    Arms,
     Knobs,
     Prices,
     Envs,
@@ -66,6 +68,7 @@ fn entries(kind: Kind) -> Result<Vec<(String, String)>> {
             .iter()
             .map(|entry| pair(entry.name, entry.about))
             .collect(),
+        Kind::Arms => ARMS.iter().map(arm_line).collect(),
         Kind::Knobs => KNOBS
             .iter()
             .map(|knob| pair(knob.name(), knob.about()))
@@ -90,6 +93,17 @@ fn entries(kind: Kind) -> Result<Vec<(String, String)>> {
             .map(|field| (field.name, field.about))
             .collect(),
     })
+}
+
+fn arm_line(entry: &ArmEntry) -> (String, String) {
+    let numbers: Vec<&str> = entry.parameters().iter().map(|each| each.name).collect();
+    let numbers = if numbers.is_empty() {
+        "nothing to tune".to_owned()
+    } else {
+        format!("tunes {}", numbers.join(", "))
+    };
+    let about = format!("{} ({}; {numbers})", entry.about(), entry.class.name());
+    (entry.name.to_owned(), about)
 }
 
 fn scenarios() -> Result<Vec<(String, String)>> {

@@ -2,14 +2,15 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
-use prestage_controller::{BASELINES, KnobCenters, NeedType, baseline};
+use prestage_controller::{KnobCenters, NeedType};
 use prestage_envs::{CellResult, Episode, run_episode};
 use prestage_policy::Artifact;
 use prestage_world::{World, WorldOptions, write_history};
 
 use super::{OutputArgs, RunArgs, print_table};
+use crate::arms::arm;
 use crate::compare::{Contestant, setting};
 use crate::output::{Cell, Table};
 use crate::remote_stream::RemoteStream;
@@ -22,7 +23,7 @@ use crate::telemetry_stream::TelemetryStream;
 pub struct SimulateArgs {
     /// Name of a shipped scenario, or path of a TOML file.
     scenario: String,
-    /// The arm: a baseline (`prestage list baselines`).
+    /// The arm, untuned (`prestage list arms`).
     #[arg(long, default_value = "newsvendor")]
     arm: String,
     /// Let an exported policy turn the knobs instead.
@@ -60,7 +61,7 @@ pub(super) fn run(args: &SimulateArgs) -> Result<()> {
         eprintln!("history: {}", directory.display());
     }
     let mut world = setting.world(&contestant.arm);
-    let mut policy = contestant.knob_turner();
+    let mut policy = contestant.knob_turner(&setting);
     let mut stream = match &args.telemetry {
         Some(file) => Some(TelemetryStream::create(file, &setting.record)?),
         None => None,
@@ -149,15 +150,7 @@ fn contestant(args: &SimulateArgs) -> Result<Contestant> {
             None,
         ));
     }
-    let Some(baseline) = baseline(&args.arm) else {
-        let known: Vec<&str> = BASELINES.iter().map(|baseline| baseline.name).collect();
-        bail!(
-            "there is no arm `{}` (known: {})\n\nhint: `prestage list baselines` describes each",
-            args.arm,
-            known.join(", ")
-        );
-    };
-    Ok(Contestant::baseline(baseline.arm(&KnobCenters::default())))
+    Ok(arm(&args.arm)?.untuned(&KnobCenters::default()))
 }
 
 /// One line a need type, and their sum.

@@ -145,11 +145,7 @@ fn settings_are_refused_with_a_suggestion() {
     refused(
         &["simulate", "demo", "--arm", "alwys"],
         INPUT,
-        &[
-            "no arm `alwys`",
-            "always",
-            "hint: `prestage list baselines`",
-        ],
+        &["no arm `alwys`", "always", "hint: `prestage list arms`"],
     );
     refused(&["list", "planets"], INPUT, &["planets", "forecasters"]);
 }

@@ -4,8 +4,8 @@
 use prestage::compare::{baselines, run_all, setting};
 use prestage::progress::Progress;
 use prestage::scenarios;
-use prestage_controller::{Arm, KnobCenters, LEVELS, OnDemand, baseline};
-use prestage_envs::{CellEnv, CellEnvOptions, ParallelVectorEnv, Setting, run_episode};
+use prestage_controller::{Arm, BASELINES, KnobCenters, LEVELS, baseline};
+use prestage_envs::{CellEnv, CellEnvOptions, ParallelVectorEnv, Seed, Setting, Test, run_episode};
 use prestage_policy::{Env, NeutralPolicy, Step, VectorEnv};
 use prestage_world::{LogRecord, Scenario, WorldOptions};
 
@@ -54,7 +54,7 @@ fn check_same_log(first: &[LogRecord], second: &[LogRecord]) {
 
 #[test]
 fn one_seed_gives_one_event_log() {
-    for arm in ["reactive", "always", "newsvendor"] {
+    for arm in BASELINES.iter().map(|baseline| baseline.name) {
         let (first, digest) = event_log(arm, 7);
         let (second, digest_again) = event_log(arm, 7);
         assert!(first.len() > 100, "{arm}: hardly anything happened");
@@ -78,8 +78,9 @@ fn arms_do_not_depend_on_the_number_of_threads() {
             .build()
             .unwrap();
         let contestants = baselines(&KnobCenters::default());
-        let progress = Progress::new("test", 10);
-        pool.install(|| run_all(&scenario(2), &contestants, &[1, 2], &progress))
+        let progress = Progress::new("test", 22);
+        let seeds: Vec<Seed<Test>> = Seed::several(1, 0, 2);
+        pool.install(|| run_all(&scenario(2), &contestants, &seeds, &progress))
     };
     assert_eq!(on_threads(1), on_threads(2));
 }
@@ -115,11 +116,7 @@ fn options() -> CellEnvOptions {
     let overrides = ["days=2", "history_days=2", "services.count=1"].map(str::to_owned);
     CellEnvOptions {
         scenario: scenarios::load("demo", &overrides).unwrap(),
-        arm: Arm {
-            name: "static".to_owned(),
-            centers: KnobCenters::default(),
-            on_demand: OnDemand::Template,
-        },
+        arm: Arm::at("static", KnobCenters::default()),
         reward_scale_usd: 0.5,
     }
 }

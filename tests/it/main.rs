@@ -4,6 +4,8 @@
 //! Every test works in a temporary directory of its own; none needs the network,
 //! and the wall clock never decides.
 #[cfg(test)]
+mod arms;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod conservation;

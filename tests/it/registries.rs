@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use prestage::scenarios::{self, SHIPPED};
-use prestage_controller::{Arm, KnobCenters, LEVELS, OnDemand};
+use prestage_controller::{Arm, KnobCenters, LEVELS};
 use prestage_envs::{CellEnvOptions, ENVS};
 use prestage_policy::{Env, Step};
 use prestage_world::Scenario;
@@ -12,12 +12,13 @@ use prestage_world::Scenario;
 use crate::stdout_of;
 
 /// What `prestage list` knows.
-const KINDS: [&str; 12] = [
+const KINDS: [&str; 13] = [
     "scenarios",
     "workloads",
     "forecasters",
     "detectors",
     "baselines",
+    "arms",
     "knobs",
     "prices",
     "envs",
@@ -112,11 +113,7 @@ fn options() -> CellEnvOptions {
     let overrides = ["days=2", "history_days=3", "services.count=1"].map(str::to_owned);
     CellEnvOptions {
         scenario: scenarios::load("demo", &overrides).unwrap(),
-        arm: Arm {
-            name: "static".to_owned(),
-            centers: KnobCenters::default(),
-            on_demand: OnDemand::Template,
-        },
+        arm: Arm::at("static", KnobCenters::default()),
         reward_scale_usd: 0.5,
     }
 }

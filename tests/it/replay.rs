@@ -182,7 +182,7 @@ fn stages_of_first_arm(history: &Path) -> (u64, u64, u64) {
     };
     let first = Contestant::baseline(stand_in());
     let mut world = setting.world(&first.arm);
-    let mut policy = first.knob_turner();
+    let mut policy = first.knob_turner(&setting);
     let episode = run_episode(
         &setting,
         &first.arm,
@@ -298,7 +298,7 @@ fn check_history(directory: &Path) {
     let replayed = replay(&setting, &contestants, &Target::Memory, &progress).unwrap();
     assert_eq!(replayed.replay.history, name);
     let first = &contestants[0];
-    let alone = run_arm(&setting, &first.arm, first.knob_turner().as_mut());
+    let alone = run_arm(&setting, &first.arm, first.knob_turner(&setting).as_mut());
     assert_eq!(
         alone, replayed.episodes[0],
         "{name}: the repository that follows a world changes it"

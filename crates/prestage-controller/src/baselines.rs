@@ -1,32 +1,29 @@
 //! The rules a learnt policy has to beat, on the same `reconcile`.
 //!
-//! Every baseline is a setting of the knob centres with the neutral action, so a
-//! baseline and a policy differ in numbers, never in code. A new one is a line in
-//! [`BASELINES`].
-use serde::{Deserialize, Serialize};
+//! Most are a setting of the knob centres with the neutral action. Where a product
+//! decides in a way that no knob expresses, the baseline brings a
+//! [`StagingRule`](crate::StagingRule). They are like-for-like re-implementations on our
+//! cells: a product that only scales leaves the other need types to demand. A new one is
+//! a file and a line in [`BASELINES`].
+mod always;
+mod aws_like;
+mod crane_like;
+mod five_minutes;
+mod hpa_like;
+mod hybrid_histogram;
+mod never;
+mod newsvendor;
+mod reactive;
+mod speculation_threshold;
+#[cfg(test)]
+mod stand;
+mod static_pool;
+mod static_tuned;
 
+use crate::arm::{Arm, OnDemand};
 use crate::knobs::KnobCenters;
-
-/// Who writes the stage when a need finds none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum OnDemand {
-    /// The stage is synthesised from its template when it is asked for.
-    Template,
-    /// A person writes it, as without prestage.
-    ByHand,
-}
-
-/// One arm of a comparison, apart from the policy that turns its knobs.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Arm {
-    /// Name in tables.
-    pub name: String,
-    /// Where the levels are centred.
-    pub centers: KnobCenters,
-    /// What a missed need waits for.
-    pub on_demand: OnDemand,
-}
+use crate::parameter::Values;
+use crate::rule::{Rule, RuleEntry};
 
 /// An entry in the registry.
 pub struct Baseline {
@@ -38,54 +35,53 @@ pub struct Baseline {
     pub centers: fn(tuned: &KnobCenters) -> KnobCenters,
     /// What a missed need waits for.
     pub on_demand: OnDemand,
+    /// What decides instead of forecast and threshold.
+    pub rule: Option<&'static RuleEntry>,
 }
 
 /// All baselines, in report order.
-pub static BASELINES: &[Baseline] = &[
-    Baseline {
-        name: "never",
-        about: "no generator: each stage is written by hand when it is asked for",
-        centers: |_| KnobCenters::default().with_threshold(f64::INFINITY),
-        on_demand: OnDemand::ByHand,
-    },
-    Baseline {
-        name: "reactive",
-        about: "synthesises each stage from its template the moment it is asked for, never before",
-        centers: |_| KnobCenters::default().with_threshold(f64::INFINITY),
-        on_demand: OnDemand::Template,
-    },
-    Baseline {
-        name: "always",
-        about: "keeps a stage of every kind staged at all times",
-        centers: |_| KnobCenters::default().with_threshold(f64::NEG_INFINITY),
-        on_demand: OnDemand::Template,
-    },
-    Baseline {
-        name: "newsvendor",
-        about: "stages when the forecast passes the critical fractile of its prices",
-        centers: |_| KnobCenters::default(),
-        on_demand: OnDemand::Template,
-    },
-    Baseline {
-        name: "static-tuned",
-        about: "the best constant knobs found by random search on tuning seeds",
-        centers: Clone::clone,
-        on_demand: OnDemand::Template,
-    },
+pub static BASELINES: &[&Baseline] = &[
+    &never::ENTRY,
+    &reactive::ENTRY,
+    &always::ENTRY,
+    &hpa_like::ENTRY,
+    &aws_like::ENTRY,
+    &crane_like::ENTRY,
+    &hybrid_histogram::ENTRY,
+    &static_pool::ENTRY,
+    &speculation_threshold::ENTRY,
+    &newsvendor::ENTRY,
+    &static_tuned::ENTRY,
 ];
 
 /// A baseline by its name.
 pub fn baseline(name: &str) -> Option<&'static Baseline> {
-    BASELINES.iter().find(|baseline| baseline.name == name)
+    BASELINES
+        .iter()
+        .copied()
+        .find(|baseline| baseline.name == name)
 }
 
 impl Baseline {
-    /// The arm, given the tuned centres.
+    /// The arm, given the tuned centres, with the numbers its product ships.
     pub fn arm(&self, tuned: &KnobCenters) -> Arm {
         Arm {
             name: self.name.to_owned(),
             centers: (self.centers)(tuned),
             on_demand: self.on_demand,
+            rule: self.rule.map(Rule::untuned),
+        }
+    }
+
+    /// The arm with other numbers for its rule.
+    ///
+    /// # Panics
+    /// When it has no rule, or the numbers are not the rule's (see [`Rule::with`]).
+    pub fn arm_with(&self, tuned: &KnobCenters, values: &Values) -> Arm {
+        let rule = self.rule.expect("only a baseline with a rule has numbers");
+        Arm {
+            rule: Some(Rule::with(rule, values)),
+            ..self.arm(tuned)
         }
     }
 }

@@ -5,13 +5,14 @@ use prestage_lpt::NeedType;
 use prestage_policy::Layout;
 use prestage_telemetry::{Metric, SeriesId, ServiceId, Span, Tail, Timestamp};
 
-use crate::baselines::Arm;
+use crate::arm::Arm;
 use crate::cell::{Calendar, CellId, CellSpec, Circumstances};
 use crate::health::Health;
 use crate::knobs::{KNOBS, Knobs, NEUTRAL};
 use crate::observation;
 use crate::ports::Outcome;
 use crate::prices::PriceBook;
+use crate::rule::StagingRule;
 
 /// Time between two settings of the knobs.
 pub(crate) const DECISION_EVERY: Span = Span(3_600_000_000);
@@ -40,6 +41,8 @@ pub struct Controller {
     pub(crate) actions: Vec<u8>,
     pub(crate) outcomes: Vec<Outcome>,
     pub(crate) runners: RunnerPool,
+    /// Decides instead of forecast and threshold.
+    pub(crate) rule: Option<Box<dyn StagingRule>>,
 }
 
 pub(crate) struct Cell {
@@ -109,6 +112,7 @@ impl Controller {
     pub fn new(options: Options, arm: &Arm) -> Self {
         let layout = observation::layout();
         let n_cells = options.cells.len();
+        let rule = arm.rule.as_ref().map(|rule| rule.build(&options.cells));
         let cells = options.cells.into_iter().enumerate().map(|(i, spec)| {
             assert_eq!(spec.id, CellId(i as u32), "cell {i} carries another id");
             Cell::new(spec, arm)
@@ -122,6 +126,7 @@ impl Controller {
             actions: vec![NEUTRAL; n_cells * KNOBS.len()],
             outcomes: Vec::new(),
             runners: RunnerPool::default(),
+            rule,
             layout,
         }
     }
@@ -155,6 +160,9 @@ impl Controller {
     pub fn warm_up(&mut self, tail: &Tail, now: Timestamp) {
         for cell in &mut self.cells {
             cell.observe(tail, now);
+            if let Some(rule) = &mut self.rule {
+                rule.observe(&cell.spec, tail, now);
+            }
         }
         self.runners.read(tail);
     }
@@ -200,7 +208,13 @@ impl Controller {
     pub(crate) fn book_outcomes(&mut self) {
         for outcome in self.outcomes.drain(..) {
             match outcome {
-                Outcome::Need { cell, at, hit } => self.cells[cell.index()].health.need(at, hit),
+                Outcome::Need { cell, at, hit } => {
+                    let cell = &mut self.cells[cell.index()];
+                    cell.health.need(at, hit);
+                    if let Some(rule) = &mut self.rule {
+                        rule.need(&cell.spec, at);
+                    }
+                }
                 Outcome::Ready { cell, lead, .. } => self.cells[cell.index()].health.ready(lead),
                 Outcome::Ended {
                     cell,

@@ -6,23 +6,28 @@
 //! [`PipelineHost`]) and cannot tell a simulated world from a live one.
 //!
 //! Must never know: simulation, burn, the wall clock, files.
+mod arm;
 mod baselines;
 mod cell;
 mod controller;
 mod health;
 mod knobs;
 mod observation;
+mod parameter;
 mod ports;
 mod prices;
 mod reconcile;
+mod rule;
 
-pub use baselines::{Arm, BASELINES, Baseline, OnDemand, baseline};
+pub use arm::{Arm, OnDemand};
+pub use baselines::{BASELINES, Baseline, baseline};
 pub use cell::{Calendar, CellId, CellSpec, Circumstances, Tier, need_index};
 pub use controller::{CellView, Controller, Options};
 pub use knobs::{
     KNOBS, Knob, KnobCenter, KnobCenters, Knobs, LEVELS, NEUTRAL, QUANTILES, action_space,
 };
 pub use observation::layout;
+pub use parameter::{Parameter, Scale, Values, defaults, problem};
 pub use ports::{
     Clock, HostError, Outcome, PipelineHost, Ports, StageEnd, StageRequest, StageState,
     StageStatus, TelemetrySource,
@@ -31,3 +36,4 @@ pub use prestage_forecast::{RequiredReplicas, required_replicas};
 pub use prestage_lpt::NeedType;
 pub use prices::{CostTerms, PRICE_BOOKS, PriceBook, PriceBookEntry, PriceError, Usage};
 pub use reconcile::{RECONCILE_EVERY, reconcile};
+pub use rule::{Rule, RuleEntry, Sight, StagingRule, Verdict};

@@ -92,7 +92,7 @@ pub struct StageRequest {
     pub magnitude: u32,
     /// Forecast probability of a need within `horizon`.
     pub probability: f64,
-    /// The threshold it passed.
+    /// The threshold it passed; where a rule decided, the one that it replaced.
     pub threshold: f64,
     /// How far the forecast looked.
     pub horizon: Span,

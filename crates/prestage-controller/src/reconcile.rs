@@ -4,6 +4,7 @@
 //! telemetry -> observe -> (hourly: observation -> policy -> knobs) -> retrain if due
 //!           -> forecast over the lead time -> threshold -> propose | hold | refresh | withdraw
 //! ```
+//! In the arms that bring a rule of their own, it stands where the threshold is.
 use prestage_lpt::NeedType;
 use prestage_policy::Policy;
 use prestage_telemetry::{Span, Timestamp};
@@ -11,14 +12,11 @@ use prestage_telemetry::{Span, Timestamp};
 use crate::controller::{Cell, CellView, Controller, Hours, odds, probability_of};
 use crate::observation;
 use crate::ports::{HostError, Ports, StageRequest, StageState, StageStatus};
+use crate::rule::{Sight, StagingRule, Verdict};
 
 /// Forecasts are refreshed and stages reconsidered this often.
 pub const RECONCILE_EVERY: Span = Span(300_000_000);
 
-/// A staged stage is taken back once the odds of its need have fallen to this share
-/// of the threshold's, two log-odds below: hysteresis, or every wobble would cost a
-/// review.
-const WITHDRAW_RATIO: f64 = 0.135_335_283_236_612_7;
 /// Commits after which a staged stage is revalidated. At the world's default
 /// drift of 2 % a commit, one stage in four would break.
 const REFRESH_DRIFT_COMMITS: u32 = 15;
@@ -67,6 +65,9 @@ fn sense(controller: &mut Controller, ports: &mut dyn Ports, now: Timestamp) {
     for cell in &mut controller.cells {
         if cell.spec.is_open(now) {
             cell.observe(tail, now);
+            if let Some(rule) = &mut controller.rule {
+                rule.observe(&cell.spec, tail, now);
+            }
         }
     }
     controller.runners.read(tail);
@@ -85,11 +86,17 @@ fn act(
     Moment { now, hours }: Moment,
     index: usize,
 ) -> Result<(), HostError> {
-    let cell = &mut controller.cells[index];
+    let Controller {
+        cells,
+        rule,
+        prices,
+        ..
+    } = controller;
+    let cell = &mut cells[index];
     retrain_if_due(cell, ports, now);
     let horizon = cell.horizon();
     let probability = cell.model.probability(now, horizon);
-    let threshold = cell.threshold_odds(&controller.prices, hours);
+    let threshold = cell.threshold_odds(prices, hours);
     cell.view = CellView {
         probability,
         threshold: probability_of(threshold),
@@ -100,33 +107,52 @@ fn act(
     if now.0.rem_euclid(3_600_000_000) < RECONCILE_EVERY.0 {
         cell.health.forecast(now, horizon, probability);
     }
+    let verdict = match rule {
+        None => Verdict::of_odds(odds, threshold),
+        Some(rule) => rule.verdict(&cell.spec, &sight(cell, now)),
+    };
+    let decision = Decision {
+        now,
+        verdict,
+        rule: rule.as_deref(),
+    };
     match ports.stage(cell.spec.id) {
-        None if odds >= threshold => ports.propose(&request(cell, now)),
+        None if verdict == Verdict::Stage => ports.propose(&request(cell, &decision)),
         Some(stage) if stage.state == StageState::Ready && !stage.refreshing => {
-            let falls_short = odds < WITHDRAW_RATIO * threshold;
-            keep_or_change(cell, ports, now, Standing { stage, falls_short })
+            keep_or_change(cell, ports, stage, &decision)
         }
         _ => Ok(()),
     }
 }
 
-/// A ready stage, and whether its need has become too improbable to keep it.
-struct Standing {
-    stage: StageStatus,
-    falls_short: bool,
+/// What was decided about a cell, and by what but its forecast.
+struct Decision<'a> {
+    now: Timestamp,
+    verdict: Verdict,
+    rule: Option<&'a dyn StagingRule>,
+}
+
+fn sight(cell: &Cell, now: Timestamp) -> Sight<'_> {
+    Sight {
+        now,
+        lead: cell.health.lead_p90(),
+        horizon: cell.view.horizon,
+        probability: cell.view.probability,
+        quantile: cell.knobs.quantile,
+        model: cell.model.as_ref(),
+    }
 }
 
 fn keep_or_change(
     cell: &Cell,
     ports: &mut dyn Ports,
-    now: Timestamp,
-    standing: Standing,
+    stage: StageStatus,
+    decision: &Decision,
 ) -> Result<(), HostError> {
-    let Standing { stage, falls_short } = standing;
-    if falls_short {
-        return ports.withdraw(cell.spec.id, now);
+    if decision.verdict == Verdict::Withdraw {
+        return ports.withdraw(cell.spec.id, decision.now);
     }
-    let wanted = request(cell, now);
+    let wanted = request(cell, decision);
     if stage.drift_commits >= REFRESH_DRIFT_COMMITS || wanted.magnitude > stage.magnitude {
         return ports.refresh(&wanted);
     }
@@ -144,23 +170,32 @@ fn retrain_if_due(cell: &mut Cell, ports: &mut dyn Ports, now: Timestamp) {
     }
 }
 
-fn request(cell: &Cell, now: Timestamp) -> StageRequest {
+fn request(cell: &Cell, decision: &Decision) -> StageRequest {
     let CellView {
         probability,
         threshold,
         horizon,
     } = cell.view;
+    let now = decision.now;
     // A load is covered for as long as the stage may wait, an event has no size.
     let cover = match cell.spec.need {
         NeedType::Scaling => Span(horizon.0.max(3_600_000_000)),
         _ => horizon,
+    };
+    let sight = Sight {
+        horizon: cover,
+        ..sight(cell, now)
+    };
+    let magnitude = match decision.rule {
+        None => sight.magnitude_over(cover),
+        Some(rule) => rule.magnitude(&cell.spec, &sight),
     };
     StageRequest {
         cell: cell.spec.id,
         need: cell.spec.need,
         requested_at: now,
         ttl: cell.knobs.ttl,
-        magnitude: cell.model.magnitude(now, cover, cell.knobs.quantile),
+        magnitude,
         probability,
         threshold,
         horizon,
