@@ -6,12 +6,14 @@ mod demo;
 mod detect;
 mod eval;
 mod export;
+mod headroom;
 mod import;
 mod list;
 mod lpt;
 mod query;
 mod replay;
 mod report;
+mod run;
 mod simulate;
 mod store;
 #[cfg(feature = "train")]
@@ -46,6 +48,10 @@ enum Command {
     Tune(tune::TuneArgs),
     /// Compare all arms of a run on held-out seeds.
     Eval(eval::EvalArgs),
+    /// Run an experiment: tune, validate and evaluate its arms on its families, and report.
+    Run(run::ExperimentArgs),
+    /// Say what adapting could be worth in a family: static, adaptive, privileged, clairvoyant.
+    Headroom(headroom::HeadroomArgs),
     /// Replay a recorded history with every arm; stages are committed to a pipelines repository.
     Replay(replay::ReplayArgs),
     /// Fit a scenario to a recorded history and print how far it can be believed.
@@ -119,6 +125,8 @@ impl CommandLine {
             Command::Train(args) => train::run(&args),
             Command::Tune(args) => tune::run(&args),
             Command::Eval(args) => eval::run(&args),
+            Command::Run(args) => run::run(&args),
+            Command::Headroom(args) => headroom::run(&args),
             Command::Replay(args) => replay::run(&args),
             Command::Calibrate(args) => calibrate::run(&args),
             Command::Detect(command) => detect::run(&command),

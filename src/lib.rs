@@ -14,6 +14,7 @@ pub mod config;
 pub mod detection;
 pub mod evaluation;
 pub mod fault;
+pub mod ladder;
 pub mod moment;
 pub mod optimise;
 pub mod output;

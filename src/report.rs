@@ -9,9 +9,11 @@ mod words;
 mod calibration;
 mod figures;
 mod format;
+mod ladder;
 mod page;
 
 pub use self::calibration::calibration_page;
+pub use self::ladder::write_ladder;
 
 use std::path::{Path, PathBuf};
 

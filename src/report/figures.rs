@@ -8,9 +8,13 @@ mod canvas;
 #[cfg(feature = "plots")]
 mod cost;
 #[cfg(feature = "plots")]
+mod ladder;
+#[cfg(feature = "plots")]
 mod learning;
 #[cfg(feature = "plots")]
 mod outcomes;
+#[cfg(feature = "plots")]
+mod pareto;
 #[cfg(feature = "plots")]
 mod quantiles;
 #[cfg(feature = "plots")]
@@ -56,6 +60,21 @@ pub fn draw(report: &Report) -> Vec<Figure> {
 #[cfg(feature = "plots")]
 pub fn quantiles(streams: &[crate::calibrate::StreamFit]) -> Option<Figure> {
     quantiles::draw(streams)
+}
+
+/// Draws the ladders of an experiment.
+#[cfg(feature = "plots")]
+pub fn ladder(ladders: &[crate::ladder::Ladder]) -> Vec<Figure> {
+    [ladder::draw(ladders), pareto::draw(ladders)]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// Draws nothing: this build has no plotter.
+#[cfg(not(feature = "plots"))]
+pub fn ladder(_: &[crate::ladder::Ladder]) -> Vec<Figure> {
+    Vec::new()
 }
 
 /// Draws nothing: this build has no plotter.

@@ -1,0 +1,56 @@
+//! `prestage headroom`: is adapting worth anything in a family?
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use super::{OutputArgs, RunArgs, given, print, print_table};
+use crate::config::{Budgets, RunConfig};
+use crate::ladder::{Ladder, climb, headroom_table};
+use crate::output::Format;
+
+/// What the headroom is measured with: the cheapest rivals of a learnt policy, and the bound.
+const ARMS: [&str; 7] = [
+    "recalibration",
+    "fixed-share",
+    "bandit",
+    "gain-schedule",
+    "linear",
+    "forecast-control",
+    "privileged",
+];
+
+/// Arguments of `headroom`.
+#[derive(Debug, Args)]
+pub struct HeadroomArgs {
+    /// Name of a shipped scenario, or path of a TOML file.
+    scenario: String,
+    /// Run folder to keep; goes on where a killed run stopped. Thrown away when not given.
+    #[arg(long, value_name = "RUN")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    run: RunArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+pub(super) fn run(args: &HeadroomArgs) -> Result<()> {
+    let budgets = Budgets::default();
+    let config = RunConfig::resolve(&args.scenario, args.run.seed, &args.run.set, budgets)?;
+    let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let folder = args.out.as_deref().unwrap_or(scratch.path());
+    let arms = ARMS.map(str::to_owned);
+    let climbed = args
+        .run
+        .on_threads(|| climb(folder, &config, &arms, &given()))?;
+    let ladder = Ladder::of(&climbed);
+    match args.output.format {
+        Format::Json => {
+            let found = ladder
+                .headroom
+                .context("the static and the privileged arm were both run")?;
+            print(&format!("{}\n", serde_json::to_string(&found)?))
+        }
+        _ => print_table(&headroom_table(&[ladder]), args.output),
+    }
+}

@@ -1,0 +1,65 @@
+//! `prestage run`: an experiment, from its file to its report.
+use std::path::PathBuf;
+
+use anyhow::{Result, ensure};
+use clap::Args;
+
+use super::{OutputArgs, given, print_table};
+use crate::ladder::{
+    Climbed, EXPERIMENT, Ladder, climb, correct_for_many, headroom_csv, headroom_table, ladder_csv,
+    read_experiment,
+};
+use crate::report;
+use crate::run_folder;
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct ExperimentArgs {
+    /// Folder with an `experiment.toml`.
+    experiment: PathBuf,
+    /// Folder to write; a run that was killed goes on where it stopped.
+    #[arg(long, value_name = "RUNS")]
+    out: PathBuf,
+    /// Only these of its families; may be repeated.
+    #[arg(long = "family", value_name = "FAMILY")]
+    families: Vec<String>,
+    /// Threads to use; all cores when 0. Results do not depend on it.
+    #[arg(long, default_value_t = 0)]
+    threads: usize,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+pub(super) fn run(args: &ExperimentArgs) -> Result<()> {
+    let experiment = read_experiment(&args.experiment)?;
+    for family in &args.families {
+        ensure!(
+            experiment.families.contains(family),
+            "the experiment has no family `{family}` (it has: {})",
+            experiment.families.join(", ")
+        );
+    }
+    let wanted = |family: &&String| args.families.is_empty() || args.families.contains(family);
+    run_folder::create_folder(&args.out)?;
+    let text = toml::to_string(&experiment)?;
+    run_folder::write_file(&args.out.join(EXPERIMENT), text.as_bytes())?;
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(args.threads)
+        .build()?;
+    let mut ladders: Vec<Ladder> = Vec::new();
+    for family in experiment.families.iter().filter(wanted) {
+        let config = experiment.config(family)?;
+        let folder = args.out.join(&config.scenario.name);
+        eprintln!("{family}: {}", folder.display());
+        let climbed: Climbed =
+            pool.install(|| climb(&folder, &config, &experiment.arms, &given()))?;
+        report::write(&folder)?;
+        ladders.push(Ladder::of(&climbed));
+    }
+    correct_for_many(&mut ladders);
+    run_folder::write_file(&args.out.join("ladder.csv"), &ladder_csv(&ladders)?)?;
+    run_folder::write_file(&args.out.join("headroom.csv"), &headroom_csv(&ladders)?)?;
+    let page = report::write_ladder(&args.out, &experiment, &ladders)?;
+    eprintln!("report: {}", page.display());
+    print_table(&headroom_table(&ladders), args.output)
+}

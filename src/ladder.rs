@@ -1,0 +1,19 @@
+//! The ladder: what every arm costs on held-out scenarios, family by family, and what each
+//! step up is worth.
+//!
+//! An experiment is a folder of run folders, one a family: each is tuned, validated and
+//! evaluated by itself, goes on where a kill left it, and can be read alone. What is said of
+//! all of them is computed from their results and nothing else. Steps are compared in pairs
+//! on the same scenarios, as shares of the static policy's cost.
+mod climb;
+mod experiment;
+mod openings;
+mod rungs;
+mod tables;
+mod verdict;
+
+pub use climb::{Climbed, climb};
+pub use experiment::{EXPERIMENT, Experiment, read as read_experiment};
+pub use rungs::{Ladder, Rung, Totals, correct_for_many};
+pub use tables::{headroom_csv, headroom_table, ladder_csv};
+pub use verdict::{Headroom, WORTHWHILE};

@@ -1,0 +1,158 @@
+//! One family, from tuning to results, in its run folder.
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use prestage_envs::{Seed, Validation};
+use serde::{Deserialize, Serialize};
+
+use super::openings::{Opening, open};
+use crate::arms::{ARMS, Class, arm};
+use crate::compare::{Contestant, run_all};
+use crate::config::{CONFIG, RunConfig};
+use crate::evaluation::{evaluate, revision, static_policy, tuned_arm};
+use crate::moment::now;
+use crate::progress::Progress;
+use crate::run_folder::{self, MANIFEST, ResultRow};
+
+/// Name of the validation costs in a run folder.
+pub const VALIDATION: &str = "validation.json";
+
+/// A family with its results.
+pub struct Climbed {
+    /// The scenario's name.
+    pub family: String,
+    /// Simulated days of a scenario.
+    pub days: f64,
+    /// Seed of its intervals.
+    pub seed: u64,
+    /// All rows, as in `results.csv`.
+    pub rows: Vec<ResultRow>,
+    /// The adaptive arm that cost least on the validation seeds; none when none was tuned.
+    pub adaptive: Option<String>,
+}
+
+/// Costs on the validation seeds, on which the adaptive arm is chosen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Validated {
+    config_blake3: String,
+    usd: BTreeMap<String, f64>,
+}
+
+/// Tunes, validates and evaluates the arms of a family, or goes on where it was left.
+///
+/// # Errors
+/// When the folder holds another configuration, or cannot be written.
+pub fn climb(run: &Path, config: &RunConfig, arms: &[String], command: &str) -> Result<Climbed> {
+    begin(run, config)?;
+    let centers = static_policy(run, config)?.centers;
+    let mut adaptive: Vec<(String, Contestant)> = Vec::new();
+    for name in arms {
+        let entry = arm(name)?;
+        let contestant = tuned_arm(run, config, entry)?.contestant(&centers)?;
+        if entry.class == Class::Adaptive {
+            adaptive.push((name.clone(), contestant));
+        }
+    }
+    let adaptive = choose(run, config, &adaptive)?;
+    let rows = match is_evaluated(run, config)? {
+        true => run_folder::read_results(run)?,
+        false => {
+            let opening = Opening {
+                at: now().0 / 1_000_000,
+                scenario: config.scenario.name.clone(),
+                scenarios: config.eval.scenarios,
+                seed: config.seed,
+                config_blake3: config.hash(),
+                revision: revision().to_owned(),
+            };
+            open(run, &opening)?;
+            evaluate(run, config, config.eval.scenarios, command)?.rows
+        }
+    };
+    Ok(Climbed {
+        family: config.scenario.name.clone(),
+        days: f64::from(config.scenario.days),
+        seed: config.seed,
+        rows,
+        adaptive,
+    })
+}
+
+fn begin(run: &Path, config: &RunConfig) -> Result<()> {
+    run_folder::create_folder(run)?;
+    if run.join(CONFIG).exists() {
+        ensure!(
+            RunConfig::read(run)?.hash() == config.hash(),
+            "`{}` was begun with another configuration\n\nhint: give another --out, or restore the experiment",
+            run.display()
+        );
+        return Ok(());
+    }
+    config.write(run)
+}
+
+/// The manifest is written last.
+fn is_evaluated(run: &Path, config: &RunConfig) -> Result<bool> {
+    Ok(run.join(MANIFEST).exists() && run_folder::read_manifest(run)?.config_hash == config.hash())
+}
+
+fn choose(
+    run: &Path,
+    config: &RunConfig,
+    adaptive: &[(String, Contestant)],
+) -> Result<Option<String>> {
+    let path = run.join(VALIDATION);
+    let known = match path.exists() {
+        true => {
+            let text = std::fs::read_to_string(&path)
+                .with_context(|| format!("cannot read `{}`", path.display()))?;
+            let known: Validated =
+                serde_json::from_str(&text).with_context(|| format!("`{}`", path.display()))?;
+            let is_of_these = known.config_blake3 == config.hash()
+                && adaptive
+                    .iter()
+                    .all(|(name, _)| known.usd.contains_key(name));
+            is_of_these.then_some(known)
+        }
+        false => None,
+    };
+    let validated = match known {
+        Some(known) => known,
+        None => {
+            let found = validate(config, adaptive)?;
+            let text = serde_json::to_string_pretty(&found)?;
+            run_folder::write_file(&path, text.as_bytes())?;
+            found
+        }
+    };
+    // In the order of the registry, so that a tie has one answer.
+    let costs = ARMS
+        .iter()
+        .filter(|entry| adaptive.iter().any(|(name, _)| name == entry.name))
+        .filter_map(|entry| Some((entry.name, *validated.usd.get(entry.name)?)));
+    let best = costs.min_by(|a, b| a.1.total_cmp(&b.1));
+    Ok(best.map(|(name, _)| name.to_owned()))
+}
+
+fn validate(config: &RunConfig, adaptive: &[(String, Contestant)]) -> Result<Validated> {
+    let scenario = config.scenario()?;
+    let seeds: Vec<Seed<Validation>> =
+        Seed::several(config.seed, 0, config.eval.validation as usize);
+    let contestants: Vec<Contestant> = adaptive.iter().map(|(_, one)| one.clone()).collect();
+    let progress = Progress::new("validate", (contestants.len() * seeds.len()) as u64);
+    let episodes = run_all(&scenario, &contestants, &seeds, &progress);
+    let usd = adaptive
+        .iter()
+        .zip(&episodes)
+        .map(|((name, _), episodes)| {
+            let sum: f64 = episodes.iter().map(|episode| episode.cost_usd()).sum();
+            (name.clone(), sum / episodes.len() as f64)
+        })
+        .collect();
+    Ok(Validated {
+        config_blake3: config.hash(),
+        usd,
+    })
+}

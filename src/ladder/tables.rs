@@ -1,0 +1,143 @@
+//! The ladder as tables: one row an arm and family, and one a family.
+use anyhow::Result;
+use serde::Serialize;
+
+use super::{Headroom, Ladder, Rung};
+use crate::output::{Cell, Table};
+use crate::run_folder::csv_bytes;
+
+/// A row of `ladder.csv`.
+#[derive(Serialize)]
+struct LadderRow<'a> {
+    family: &'a str,
+    arm: &'a str,
+    class: &'a str,
+    scenarios: usize,
+    cost_usd_per_day: f64,
+    saved_share: Option<f64>,
+    saved_low: Option<f64>,
+    saved_high: Option<f64>,
+    p_value: Option<f64>,
+    p_holm: Option<f64>,
+    wins: Option<f64>,
+    needs_per_day: f64,
+    hits_per_day: f64,
+    waste_per_day: f64,
+    blocked_minutes_per_day: f64,
+    slo_violation_minutes_per_day: f64,
+    runner_minutes_per_day: f64,
+    idle_stage_hours_per_day: f64,
+    exposure_usd_per_day: f64,
+}
+
+/// A row of `headroom.csv`.
+#[derive(Serialize)]
+struct HeadroomRow<'a> {
+    family: &'a str,
+    scenarios: usize,
+    static_usd: f64,
+    adaptive_arm: &'a str,
+    adaptive_usd: Option<f64>,
+    privileged_usd: f64,
+    clairvoyant_usd: Option<f64>,
+    headroom: f64,
+    headroom_low: f64,
+    headroom_high: f64,
+    adaptive_saves: Option<f64>,
+    adaptive_saves_low: Option<f64>,
+    adaptive_saves_high: Option<f64>,
+    verdict: &'a str,
+}
+
+/// `ladder.csv`.
+pub fn ladder_csv(ladders: &[Ladder]) -> Result<Vec<u8>> {
+    let rows: Vec<LadderRow<'_>> = ladders
+        .iter()
+        .flat_map(|ladder| ladder.rungs.iter().map(|rung| row(ladder, rung)))
+        .collect();
+    csv_bytes(&rows)
+}
+
+fn row<'a>(ladder: &'a Ladder, rung: &'a Rung) -> LadderRow<'a> {
+    LadderRow {
+        family: &ladder.family,
+        arm: &rung.arm,
+        class: rung.class.map_or("", |class| class.name()),
+        scenarios: ladder.scenarios,
+        cost_usd_per_day: rung.cost_usd_per_day,
+        saved_share: rung.saved.map(|saved| saved.estimate),
+        saved_low: rung.saved.map(|saved| saved.lower),
+        saved_high: rung.saved.map(|saved| saved.upper),
+        p_value: rung.p_value,
+        p_holm: rung.p_holm,
+        wins: rung.wins,
+        needs_per_day: rung.totals.needs,
+        hits_per_day: rung.totals.hits,
+        waste_per_day: rung.totals.waste,
+        blocked_minutes_per_day: rung.totals.blocked_minutes,
+        slo_violation_minutes_per_day: rung.totals.slo_violation_minutes,
+        runner_minutes_per_day: rung.totals.runner_minutes,
+        idle_stage_hours_per_day: rung.totals.idle_stage_hours,
+        exposure_usd_per_day: rung.totals.exposure_usd,
+    }
+}
+
+/// `headroom.csv`; families without a privileged arm are left out.
+pub fn headroom_csv(ladders: &[Ladder]) -> Result<Vec<u8>> {
+    let rows: Vec<HeadroomRow<'_>> = ladders
+        .iter()
+        .filter_map(|ladder| Some(headroom_row(ladder, ladder.headroom.as_ref()?)))
+        .collect();
+    csv_bytes(&rows)
+}
+
+fn headroom_row<'a>(ladder: &Ladder, found: &'a Headroom) -> HeadroomRow<'a> {
+    HeadroomRow {
+        family: &found.family,
+        scenarios: ladder.scenarios,
+        static_usd: found.fixed,
+        adaptive_arm: found.adaptive_arm.as_deref().unwrap_or_default(),
+        adaptive_usd: found.adaptive,
+        privileged_usd: found.privileged,
+        clairvoyant_usd: found.clairvoyant,
+        headroom: found.headroom.mean,
+        headroom_low: found.headroom.low,
+        headroom_high: found.headroom.high,
+        adaptive_saves: found.adaptive_saves.map(|saves| saves.mean),
+        adaptive_saves_low: found.adaptive_saves.map(|saves| saves.low),
+        adaptive_saves_high: found.adaptive_saves.map(|saves| saves.high),
+        verdict: &found.verdict,
+    }
+}
+
+/// One line a family, for people.
+pub fn headroom_table(ladders: &[Ladder]) -> Table {
+    let mut table = Table::new(&[
+        "family",
+        "static_usd",
+        "adaptive_arm",
+        "adaptive_usd",
+        "privileged_usd",
+        "clairvoyant_usd",
+        "headroom_percent",
+        "low",
+        "high",
+        "verdict",
+    ]);
+    let usd = |value: Option<f64>| value.map_or(Cell::Empty, |value| Cell::Number(value, 0));
+    for found in ladders.iter().filter_map(|ladder| ladder.headroom.as_ref()) {
+        table.push(vec![
+            Cell::text(&found.family),
+            usd(Some(found.fixed)),
+            Cell::text(found.adaptive_arm.as_deref().unwrap_or("-")),
+            usd(found.adaptive),
+            usd(Some(found.privileged)),
+            usd(found.clairvoyant),
+            Cell::Number(100.0 * found.headroom.mean, 1),
+            Cell::Number(100.0 * found.headroom.low, 1),
+            Cell::Number(100.0 * found.headroom.high, 1),
+            Cell::text(&found.verdict),
+        ]);
+    }
+    table
+}

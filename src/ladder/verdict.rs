@@ -1,0 +1,144 @@
+//! The decision rule: is adapting worth anything in this family?
+use crate::compare::STATIC_TUNED;
+use crate::evaluation::Bounds;
+use crate::statistics::{Bootstrap, mean};
+
+use super::Climbed;
+use super::rungs::{costs_of, grid, share};
+
+/// A share of the static policy's cost below which adapting is not worth its upkeep.
+pub const WORTHWHILE: f64 = 0.02;
+
+/// Name of the arm that sees the hidden regime.
+const PRIVILEGED: &str = "privileged";
+/// Name of the lower bound.
+const CLAIRVOYANT: &str = "clairvoyant";
+
+/// Costs of the steps of a family in US dollars a scenario, and what lies between them as
+/// shares of the static policy's cost.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Headroom {
+    /// The family.
+    pub family: String,
+    /// The best constant knobs.
+    #[serde(rename = "static")]
+    pub fixed: f64,
+    /// The adaptive rule that was best on validation seeds.
+    pub adaptive: Option<f64>,
+    /// Its name.
+    pub adaptive_arm: Option<String>,
+    /// The rule that is told the regime.
+    pub privileged: f64,
+    /// What nobody can do better than; none where it was not computed.
+    pub clairvoyant: Option<f64>,
+    /// Share that the privileged rule saves.
+    pub headroom: Bounds,
+    /// Share that the adaptive rule saves.
+    pub adaptive_saves: Option<Bounds>,
+    /// The decision.
+    pub verdict: String,
+}
+
+impl Headroom {
+    /// None where the static or the privileged arm has no results.
+    pub fn of(climbed: &Climbed) -> Option<Self> {
+        let costs = |arm: &str| grid(&costs_of(&climbed.rows, arm));
+        let (fixed, privileged) = (costs(STATIC_TUNED)?, costs(PRIVILEGED)?);
+        let saves = |other| {
+            let bootstrap = Bootstrap::new(climbed.seed);
+            bootstrap.of([&fixed, other], |[fixed, cost]| share(fixed, cost))
+        };
+        let headroom: Bounds = saves(&privileged)?.into();
+        let adaptive = climbed.adaptive.as_deref().and_then(costs);
+        let adaptive_saves = adaptive.as_ref().and_then(saves).map(Bounds::from);
+        Some(Self {
+            family: climbed.family.clone(),
+            fixed: mean(fixed.values()),
+            adaptive: adaptive.as_ref().map(|grid| mean(grid.values())),
+            adaptive_arm: climbed.adaptive.clone(),
+            privileged: mean(privileged.values()),
+            clairvoyant: costs(CLAIRVOYANT).map(|grid| mean(grid.values())),
+            headroom,
+            adaptive_saves,
+            verdict: verdict(headroom, adaptive_saves).to_owned(),
+        })
+    }
+}
+
+/// The rule of the design: unless the privileged rule surely saves two per cent, static
+/// suffices; and unless an adaptive rule surely saves anything, it is not shipped.
+fn verdict(headroom: Bounds, adaptive: Option<Bounds>) -> &'static str {
+    let is_adaptive_better = adaptive.is_some_and(|saves| saves.low > 0.0);
+    match (headroom.low >= WORTHWHILE, is_adaptive_better) {
+        (false, false) => "static suffices here",
+        (false, true) => {
+            "static suffices here; an adaptive rule is surely cheaper, by less than two per cent or beyond what the privileged rule found"
+        }
+        (true, true) => "adapting pays: a rule without learning is surely cheaper than static",
+        (true, false) => "there is headroom, but no adaptive rule surely takes any of it",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::rungs::tests::climbed;
+    use super::*;
+
+    fn bounds(low: f64, high: f64) -> Bounds {
+        Bounds {
+            mean: (low + high) / 2.0,
+            low,
+            high,
+        }
+    }
+
+    #[test]
+    fn the_rule_wants_two_per_cent_surely() {
+        for (headroom, adaptive, wanted) in [
+            (bounds(0.019, 0.5), None, "static suffices"),
+            (
+                bounds(-0.1, 0.1),
+                Some(bounds(-0.1, 0.1)),
+                "static suffices here",
+            ),
+            (
+                bounds(0.02, 0.1),
+                Some(bounds(-0.01, 0.1)),
+                "there is headroom",
+            ),
+            (bounds(0.02, 0.1), Some(bounds(0.001, 0.1)), "adapting pays"),
+            (
+                bounds(0.0, 0.1),
+                Some(bounds(0.001, 0.1)),
+                "surely cheaper, by less",
+            ),
+        ] {
+            let found = verdict(headroom, adaptive);
+            assert!(found.contains(wanted), "{headroom:?} {adaptive:?}: {found}");
+        }
+    }
+
+    #[test]
+    fn headroom_is_a_share_of_the_static_cost() {
+        let climbed = climbed(
+            &[
+                (STATIC_TUNED, &[10.0, 100.0]),
+                ("linear", &[9.5, 95.0]),
+                (PRIVILEGED, &[9.0, 90.0]),
+                (CLAIRVOYANT, &[4.0, 40.0]),
+            ],
+            "linear",
+        );
+        let found = Headroom::of(&climbed).unwrap();
+        assert_eq!(
+            (found.fixed, found.privileged, found.clairvoyant),
+            (55.0, 49.5, Some(22.0))
+        );
+        for (found, expected) in [(found.headroom, 0.1), (found.adaptive_saves.unwrap(), 0.05)] {
+            for bound in [found.low, found.mean, found.high] {
+                assert!((bound - expected).abs() < 1e-12);
+            }
+        }
+        assert!(found.verdict.starts_with("adapting pays"));
+    }
+}

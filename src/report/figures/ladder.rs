@@ -1,0 +1,127 @@
+//! The ladder: how much of the static policy's cost each arm saves, a panel a family.
+use plotters::style::{Color, RGBColor};
+
+use super::Figure;
+use super::canvas::{
+    Align, BLUE, Canvas, GREEN, INK, LABEL, ORANGE, PURPLE, SKY, Scale, VERMILLION, Words, figure,
+    text_width,
+};
+use crate::arms::Class;
+use crate::ladder::{Ladder, Rung};
+use crate::report::format::tick;
+
+const COLUMNS: usize = 2;
+const NAMES: f64 = 150.0;
+const PANEL: f64 = 300.0;
+const GAP: f64 = 40.0;
+const ROW: f64 = 20.0;
+const TOP: f64 = 34.0;
+const BOTTOM: f64 = 44.0;
+const LEGEND: f64 = 34.0;
+/// Arms dearer than the static policy by more than this share are drawn as an arrow.
+const LOWEST: f64 = -1.0;
+
+/// Draws the ladder of every family.
+pub fn draw(ladders: &[Ladder]) -> Option<Figure> {
+    let most = ladders.iter().map(|ladder| ladder.rungs.len()).max()?;
+    let rows = ladders.len().div_ceil(COLUMNS);
+    let panel_height = TOP + ROW * most as f64 + BOTTOM;
+    let width = COLUMNS as f64 * (NAMES + PANEL + GAP);
+    let height = LEGEND + rows as f64 * panel_height;
+    let words = Words {
+        name: "ladder",
+        title: "What each step saves".to_owned(),
+        caption: "Share of the static policy's cost that an arm saves on the same held-out scenarios, with its \
+                  95 % bootstrap interval; right of the line is cheaper. Arms that cost more than twice as much are \
+                  arrows at the edge, with their share. The clairvoyant bound is what nobody can do better than."
+            .to_owned(),
+    };
+    Some(figure(words, (width as u32, height as u32), |canvas| {
+        legend(canvas);
+        for (index, ladder) in ladders.iter().enumerate() {
+            let left = (index % COLUMNS) as f64 * (NAMES + PANEL + GAP) + NAMES;
+            let top = LEGEND + (index / COLUMNS) as f64 * panel_height + TOP;
+            panel(canvas, ladder, (left, top));
+        }
+    }))
+}
+
+fn panel(canvas: &Canvas<'_>, ladder: &Ladder, (left, top): (f64, f64)) {
+    let bottom = top + ROW * ladder.rungs.len() as f64;
+    let saved = ladder.rungs.iter().filter_map(|rung| rung.saved);
+    let lowest = saved.clone().fold(0.0, |low: f64, one| low.min(one.lower));
+    let highest = saved.fold(0.05, |high: f64, one| high.max(one.upper));
+    let scale = Scale::new((lowest.max(LOWEST), highest), (left, left + PANEL));
+    canvas.heading((left, top - 18.0), &ladder.family, Align::Left);
+    let (ticks, step) = scale.ticks(5);
+    for value in ticks {
+        let x = scale.at(value);
+        canvas.line(&[(x, top), (x, bottom)], INK.mix(0.12), 1.0);
+        let shown = format!("{} %", tick(100.0 * value, 100.0 * step));
+        canvas.note((x, bottom + 14.0), &shown, Align::Center);
+    }
+    let zero = scale.at(0.0);
+    canvas.line(&[(zero, top), (zero, bottom)], INK.mix(0.8), 1.25);
+    for (index, rung) in ladder.rungs.iter().enumerate() {
+        let y = top + ROW * (index as f64 + 0.5);
+        canvas.text((left - 10.0, y), &rung.arm, LABEL, Align::Right);
+        mark(canvas, &scale, rung, (left, y));
+    }
+}
+
+fn mark(canvas: &Canvas<'_>, scale: &Scale, rung: &Rung, (left, y): (f64, f64)) {
+    let color = color(rung.class);
+    let Some(saved) = rung.saved else {
+        canvas.circle((scale.at(0.0), y), 5.0, color.mix(1.0));
+        return;
+    };
+    if !scale.contains(saved.estimate) {
+        canvas.line(
+            &[
+                (left + 12.0, y - 4.0),
+                (left + 4.0, y),
+                (left + 12.0, y + 4.0),
+            ],
+            color.mix(1.0),
+            2.0,
+        );
+        let shown = format!("{:.0} %", 100.0 * saved.estimate);
+        canvas.note((left + 18.0, y), &shown, Align::Left);
+        return;
+    }
+    let ends = [scale.clamped(saved.lower), scale.clamped(saved.upper)];
+    canvas.line(&[(ends[0], y), (ends[1], y)], color.mix(0.9), 2.5);
+    canvas.circle((scale.at(saved.estimate), y), 4.0, color.mix(1.0));
+}
+
+/// The colour of a step.
+pub(super) fn color(class: Option<Class>) -> RGBColor {
+    match class {
+        Some(Class::Reference) => INK,
+        Some(Class::Vendor) => ORANGE,
+        Some(Class::Newsvendor) => SKY,
+        Some(Class::Static) => VERMILLION,
+        Some(Class::Adaptive) => BLUE,
+        Some(Class::Privileged) => PURPLE,
+        None => GREEN,
+    }
+}
+
+/// What the colours mean, in one line from the left.
+pub(super) fn legend(canvas: &Canvas<'_>) {
+    let mut x = 12.0;
+    let steps = [
+        ("reference", Some(Class::Reference)),
+        ("vendor-like", Some(Class::Vendor)),
+        ("newsvendor", Some(Class::Newsvendor)),
+        ("static", Some(Class::Static)),
+        ("adaptive", Some(Class::Adaptive)),
+        ("privileged", Some(Class::Privileged)),
+        ("learnt, or bound", None),
+    ];
+    for (name, class) in steps {
+        canvas.circle((x, 14.0), 4.5, color(class).mix(1.0));
+        canvas.note((x + 10.0, 14.0), name, Align::Left);
+        x += 34.0 + text_width(name, 12.0);
+    }
+}

@@ -1,0 +1,215 @@
+//! The page of an experiment: does adapting pay, family by family.
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use super::figures;
+use super::format::{count, escape, number, percent_difference};
+use super::{page, write_figures};
+use crate::evaluation::{Bounds, revision};
+use crate::ladder::{Experiment, Headroom, Ladder, Rung, WORTHWHILE};
+use crate::run_folder;
+use crate::statistics::Interval;
+
+/// Writes `report.html` and `figures/*.svg` and returns the path of the page.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub fn write_ladder(folder: &Path, experiment: &Experiment, ladders: &[Ladder]) -> Result<PathBuf> {
+    let figures = figures::ladder(ladders);
+    write_figures(folder, &figures)?;
+    let mut body = format!("<h1>{}</h1>\n", escape(&experiment.question));
+    let scenarios = ladders
+        .iter()
+        .map(|ladder| ladder.scenarios)
+        .max()
+        .unwrap_or(0);
+    push(
+        &mut body,
+        format_args!(
+            "<p class=\"subtitle\">{} &middot; {} each, never used for tuning</p>\n<p class=\"summary\">{}</p>\n",
+            count(ladders.len(), "family", "families"),
+            count(scenarios, "held-out scenario", "held-out scenarios"),
+            escape(&answer(ladders)),
+        ),
+    );
+    if !experiment.expected.is_empty() {
+        push(
+            &mut body,
+            format_args!(
+                "<p>Expected beforehand: {}</p>\n",
+                escape(&experiment.expected)
+            ),
+        );
+    }
+    body.push_str(&headroom_table(ladders));
+    if figures.is_empty() {
+        body.push_str("<p class=\"notice\">This build draws no figures (feature <code>plots</code> is off); the tables are complete.</p>\n");
+    }
+    for figure in &figures {
+        body.push_str(&page::show_figure(figure));
+    }
+    for ladder in ladders {
+        body.push_str(&family_table(ladder));
+    }
+    body.push_str(&provenance(experiment));
+    let path = folder.join("report.html");
+    let html = page::whole("prestage experiment", &body);
+    run_folder::write_file(&path, html.as_bytes())?;
+    Ok(path)
+}
+
+/// The families by what the decision rule says of them.
+fn answer(ladders: &[Ladder]) -> String {
+    let of = |is_wanted: &dyn Fn(&Headroom) -> bool| -> Vec<&str> {
+        let found = ladders.iter().filter_map(|ladder| ladder.headroom.as_ref());
+        found
+            .filter(|found| is_wanted(found))
+            .map(|found| found.family.as_str())
+            .collect()
+    };
+    let pays = of(&|found| found.headroom.low >= WORTHWHILE);
+    let not = of(&|found| found.headroom.low < WORTHWHILE);
+    let list = |names: Vec<&str>| match names.is_empty() {
+        true => "no family".to_owned(),
+        false => names.join(", "),
+    };
+    format!(
+        "Knowing the hidden regime surely saves at least {:.0} % of the static policy's cost in {}. It does not, so \
+         that static suffices, in {}.",
+        100.0 * WORTHWHILE,
+        list(pays),
+        list(not)
+    )
+}
+
+fn headroom_table(ladders: &[Ladder]) -> String {
+    let mut rows = String::new();
+    for found in ladders.iter().filter_map(|ladder| ladder.headroom.as_ref()) {
+        let adaptive = found.adaptive_arm.as_deref().unwrap_or("&ndash;");
+        push(
+            &mut rows,
+            format_args!(
+                "<tr><th scope=\"row\">{}</th><td>{}</td><td>{adaptive}</td>{}{}<td>{}</td><td>{}</td>\
+                 <td style=\"text-align:left;white-space:normal\">{}</td></tr>\n",
+                escape(&found.family),
+                number(found.fixed),
+                share_cell(found.adaptive_saves),
+                share_cell(Some(found.headroom)),
+                number(found.privileged),
+                found.clairvoyant.map_or("&ndash;".to_owned(), number),
+                escape(&found.verdict),
+            ),
+        );
+    }
+    format!(
+        "<div class=\"scroll\"><table>\n<caption>US dollars a held-out scenario; shares of the static policy's cost with \
+         95 % intervals. The adaptive rule is the one that was cheapest on validation scenarios. Headroom is what the \
+         privileged rule saves.</caption>\n<thead><tr><th>Family</th><th>Static</th><th>Adaptive rule</th>\
+         <th>saves</th><th>Headroom</th><th>Privi&shy;leged</th><th>Clair&shy;voyant</th><th>Verdict</th></tr></thead>\n\
+         <tbody>\n{rows}</tbody>\n</table></div>\n"
+    )
+}
+
+fn share_cell(bounds: Option<Bounds>) -> String {
+    let Some(Bounds { mean, low, high }) = bounds else {
+        return "<td>&ndash;</td>".to_owned();
+    };
+    let class = class((low, high));
+    format!(
+        "<td class=\"{class}\">{} <small>[{}, {}]</small></td>",
+        share(mean),
+        share(low),
+        share(high)
+    )
+}
+
+fn class((low, high): (f64, f64)) -> &'static str {
+    match (low > 0.0, high < 0.0) {
+        (true, _) => "better",
+        (_, true) => "worse",
+        _ => "noise",
+    }
+}
+
+fn share(value: f64) -> String {
+    format!("{:.1} %", 100.0 * value)
+}
+
+fn family_table(ladder: &Ladder) -> String {
+    let rows: String = ladder.rungs.iter().rev().map(rung_row).collect();
+    format!(
+        "<h2>{}</h2>\n<div class=\"scroll\"><table>\n<caption>Cheapest first, a simulated day. <em>p</em>: of no difference \
+         from the static policy, by sign flips, corrected by Holm for all arms and families. Won: share of scenarios on \
+         which it was cheaper.</caption>\n<thead><tr><th>Arm</th><th>Class</th><th>Cost, $</th><th>Saves</th><th>p</th>\
+         <th>Won</th><th>Met in time</th><th>Waste</th><th>Blocked, min</th><th>SLO, min</th><th>Runner, min</th>\
+         <th>Exposure, $</th></tr></thead>\n<tbody>\n{rows}</tbody>\n</table></div>\n",
+        escape(&ladder.family)
+    )
+}
+
+fn rung_row(rung: &Rung) -> String {
+    let totals = &rung.totals;
+    let saves = rung
+        .saved
+        .map_or("<td>&ndash;</td>".to_owned(), |saved: Interval| {
+            share_cell(Some(saved.into()))
+        });
+    let met = match totals.needs > 0.0 {
+        true => format!("{:.0} %", 100.0 * totals.hits / totals.needs),
+        false => "&ndash;".to_owned(),
+    };
+    let p = rung
+        .p_holm
+        .map_or("&ndash;".to_owned(), |p| format!("{p:.3}"));
+    let won = rung.wins.map_or("&ndash;".to_owned(), |wins| {
+        percent_difference(wins).replace('+', "")
+    });
+    format!(
+        "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td>{saves}<td>{p}</td><td>{won}</td><td>{met}</td><td>{}</td>\
+         <td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
+        escape(&rung.arm),
+        rung.class.map_or("", |class| class.name()),
+        number(rung.cost_usd_per_day),
+        number(totals.waste),
+        number(totals.blocked_minutes),
+        number(totals.slo_violation_minutes),
+        number(totals.runner_minutes),
+        number(totals.exposure_usd),
+    )
+}
+
+fn provenance(experiment: &Experiment) -> String {
+    let mut out =
+        String::from("<footer>\n<h2>Where the numbers come from</h2>\n<dl class=\"provenance\">\n");
+    let budget = format!(
+        "{} candidates on {} scenarios, {} finalists on {} more, for every tuned arm",
+        experiment.tune.candidates,
+        experiment.tune.seeds,
+        experiment.tune.finalists,
+        experiment.tune.fresh_seeds
+    );
+    for (label, value) in [
+        ("revision", revision()),
+        ("seed", &experiment.seed.to_string()),
+        ("tuning", &budget),
+        ("overrides", &experiment.set.join(" ")),
+    ] {
+        push(
+            &mut out,
+            format_args!("<dt>{label}</dt><dd><code>{}</code></dd>\n", escape(value)),
+        );
+    }
+    out.push_str(
+        "</dl>\n<p>Each family is a run folder beside this page, with its own report; <code>ladder.csv</code> and \
+         <code>headroom.csv</code> have the tables at full precision, <code>openings.jsonl</code> in each folder says \
+         when its test scenarios were looked at.</p>\n</footer>\n",
+    );
+    out
+}
+
+fn push(page: &mut String, part: std::fmt::Arguments<'_>) {
+    page.write_fmt(part)
+        .expect("writing to a string cannot fail");
+}
