@@ -1,0 +1,129 @@
+//! `prestage run` and `prestage headroom`: the ladder end to end, on small worlds.
+use std::path::Path;
+
+use crate::{run, stdout_of, text};
+
+const EXPERIMENT: &str = r#"
+question = "does it run?"
+families = ["stationary", "flash-burst"]
+arms = ["linear", "privileged"]
+set = ["days=3", "history_days=3", "services.count=1"]
+
+[tune]
+candidates = 10
+seeds = 1
+finalists = 2
+fresh_seeds = 1
+
+[eval]
+scenarios = 4
+validation = 2
+"#;
+
+fn run_experiment(experiment: &Path, out: &Path, more: &[&str]) -> String {
+    let args = ["run", text(experiment), "--out", text(out)];
+    stdout_of(&[&args[..], more].concat())
+}
+
+fn write(folder: &Path, experiment: &str) {
+    std::fs::create_dir_all(folder).unwrap();
+    std::fs::write(folder.join("experiment.toml"), experiment).unwrap();
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn an_experiment_goes_on_after_a_kill_and_does_not_depend_on_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    let experiment = folder.path().join("experiment");
+    write(&experiment, EXPERIMENT);
+    let (whole, resumed) = (folder.path().join("whole"), folder.path().join("resumed"));
+    let table = run_experiment(&experiment, &whole, &["--threads", "2"]);
+    assert!(table.contains("stationary") && table.contains("flash-burst"));
+
+    // As a kill leaves it: one family done, of the other the static policy only.
+    run_experiment(
+        &experiment,
+        &resumed,
+        &["--threads", "1", "--family", "stationary"],
+    );
+    std::fs::create_dir(resumed.join("flash-burst")).unwrap();
+    for file in ["config.toml", "tuned.json"] {
+        let from = whole.join("flash-burst").join(file);
+        std::fs::copy(from, resumed.join("flash-burst").join(file)).unwrap();
+    }
+    assert_eq!(
+        run_experiment(&experiment, &resumed, &["--threads", "1"]),
+        table
+    );
+    for file in [
+        "ladder.csv",
+        "headroom.csv",
+        "report.html",
+        "stationary/results.csv",
+        "flash-burst/results.csv",
+        "flash-burst/validation.json",
+        "flash-burst/arms/linear.json",
+    ] {
+        assert_eq!(read(&whole.join(file)), read(&resumed.join(file)), "{file}");
+    }
+    // The finished family was not looked at again.
+    let openings = read(&resumed.join("stationary/openings.jsonl"));
+    assert_eq!(openings.lines().count(), 1, "{openings}");
+    let opening: serde_json::Value = serde_json::from_str(&openings).unwrap();
+    assert_eq!(opening["scenarios"], 4);
+    assert_eq!(opening["config_blake3"].as_str().unwrap().len(), 64);
+}
+
+#[test]
+fn another_configuration_in_the_same_folder_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let experiment = folder.path().join("experiment");
+    let small = EXPERIMENT
+        .replace("\"stationary\", ", "")
+        .replace("\"linear\", \"privileged\"", "");
+    write(&experiment, &small);
+    let out = folder.path().join("out");
+    run_experiment(&experiment, &out, &[]);
+    write(
+        &experiment,
+        &small.replace("scenarios = 4", "scenarios = 5"),
+    );
+    let output = run(&["run", text(&experiment), "--out", text(&out)]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        said.contains("another configuration") && said.contains("hint:"),
+        "{said}"
+    );
+}
+
+#[test]
+fn headroom_is_one_object_of_costs_and_a_verdict() {
+    let mut args = vec!["headroom", "stationary", "--format", "json"];
+    for set in [
+        "days=3",
+        "history_days=3",
+        "services.count=1",
+        "tune.candidates=10",
+        "tune.seeds=1",
+        "tune.finalists=2",
+        "tune.fresh_seeds=1",
+        "eval.scenarios=4",
+        "eval.validation=2",
+    ] {
+        args.extend(["--set", set]);
+    }
+    let found: serde_json::Value = serde_json::from_str(&stdout_of(&args)).unwrap();
+    assert_eq!(found["family"], "stationary");
+    for key in ["static", "adaptive", "privileged"] {
+        assert!(found[key].as_f64().unwrap() > 0.0, "{key}: {found}");
+    }
+    let headroom = |key: &str| found["headroom"][key].as_f64().unwrap();
+    assert!(headroom("low") <= headroom("mean") && headroom("mean") <= headroom("high"));
+    let saved = 1.0 - found["privileged"].as_f64().unwrap() / found["static"].as_f64().unwrap();
+    assert!((saved - headroom("mean")).abs() < 1e-9);
+    assert!(found["verdict"].as_str().unwrap().len() > 10);
+}
