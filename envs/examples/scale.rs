@@ -2,7 +2,7 @@
 //!
 //! ```sh
 //! cargo run --release -p prestage-envs --example scale -- 16 28
-//! {"services":16,"days":28,"events":41863,"generate_s":0.03,"run_s":0.15,"peak_rss_mib":24.1}
+//! {"services":16,"days":28,"events":18646,"interrupts":27,"generate_s":0.05,"run_s":0.22,"peak_rss_mib":9.3}
 //! ```
 //! One arm (newsvendor) in the calm-weekly family, forecasts, decisions and 14 days
 //! of warm-up included, on one core. Seconds are CPU seconds of the process, so a busy machine does
@@ -10,8 +10,8 @@
 //! elsewhere both read as null.
 use std::sync::Arc;
 
-use prestage_controller::{KnobCenters, action_space, baseline, layout};
-use prestage_envs::{Setting, run_arm};
+use prestage_controller::{Controller, KnobCenters, action_space, baseline, layout};
+use prestage_envs::{Setting, run_episode};
 use prestage_policy::NeutralPolicy;
 use prestage_world::{Exogenous, Scenario, WorldOptions};
 
@@ -49,14 +49,19 @@ fn main() {
         prices: scenario.prices().clone(),
     };
     let mut policy = NeutralPolicy::new(layout(), action_space());
-    let episode = run_arm(&setting, &arm, &mut policy);
+    let mut interrupts = 0;
+    let mut world = setting.world(&arm);
+    let episode = run_episode(&setting, &arm, &mut policy, &mut world, &mut |moment| {
+        interrupts = moment.controller.map_or(0, Controller::interrupts);
+    })
+    .expect("a simulated world refuses nothing that a controller asks");
     let done = cpu_s();
     let seconds = |from: Option<f64>, to: Option<f64>| match (from, to) {
         (Some(from), Some(to)) => format!("{:.3}", to - from),
         _ => "null".to_owned(),
     };
     println!(
-        "{{\"services\":{services},\"days\":{days},\"events\":{},\"generate_s\":{},\"run_s\":{},\"peak_rss_mib\":{}}}",
+        "{{\"services\":{services},\"days\":{days},\"events\":{},\"interrupts\":{interrupts},\"generate_s\":{},\"run_s\":{},\"peak_rss_mib\":{}}}",
         episode.log_len,
         seconds(before, generated),
         seconds(generated, done),

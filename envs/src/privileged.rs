@@ -49,7 +49,7 @@ impl Latent {
 
 /// A policy that is told the latent circumstances beside the observation.
 pub trait PrivilegedPolicy {
-    /// As [`Policy::act`].
+    /// As [`Policy::act`], and at interrupts: it must not count its calls.
     fn act(&mut self, latent: &Latent, observations: &[f32], actions: &mut [u8]);
 }
 
@@ -95,6 +95,13 @@ impl Policy for Privileged {
         self.hour += 1;
         self.policy.act(&latent, observations, actions);
     }
+
+    /// Within the hour it is told what it was told at its beginning: nothing ahead.
+    fn interrupt(&mut self, observations: &[f32], actions: &mut [u8]) {
+        let begun = self.hour.saturating_sub(1);
+        let latent = self.hours.get(begun).copied().unwrap_or_default();
+        self.policy.act(&latent, observations, actions);
+    }
 }
 
 #[cfg(test)]
@@ -135,6 +142,7 @@ mod tests {
         let told = Arc::new(Mutex::new(Vec::new()));
         let mut policy = Privileged::new(&record, Box::new(Witness(Arc::clone(&told))));
         (0..5).for_each(|_| policy.act(&[], &mut []));
+        policy.interrupt(&[], &mut []);
         let told: Vec<(f64, f64, f64)> = told
             .lock()
             .unwrap()
@@ -146,6 +154,8 @@ mod tests {
             (1.0, 0.0, 0.0),
             (0.0, 0.0, 0.5),
             (0.0, 1.0, 0.5),
+            (0.0, 1.0, 0.0),
+            // The interrupt falls into the last hour.
             (0.0, 1.0, 0.0),
         ];
         assert_eq!(told, expected);

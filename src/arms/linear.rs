@@ -138,6 +138,11 @@ impl Policy for Linear {
     fn act(&mut self, observations: &[f32], actions: &mut [u8]) {
         self.set(observations, &[], actions);
     }
+
+    /// It remembers nothing between turns, as the network that it rivals.
+    fn interrupt(&mut self, observations: &[f32], actions: &mut [u8]) {
+        self.set(observations, &[], actions);
+    }
 }
 
 impl PrivilegedPolicy for Linear {

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use prestage_store::Patience;
-use prestage_store::import::{Streams, actions, csv_runs, csv_traffic, git, osv, prometheus};
+use prestage_store::import::{
+    Streams, actions, csv_runs, csv_traffic, git, openmetrics, osv, prometheus,
+};
 use prestage_telemetry::history::{self, StreamReport};
 use prestage_telemetry::{History, Span, Timestamp};
 
@@ -22,6 +24,8 @@ pub enum ImportCommand {
     Osv(FileArgs),
     /// Traffic from a CSV file: time, value and, where known, service, metric, anomaly.
     Csv(CsvArgs),
+    /// Traffic from OpenMetrics text whose samples have times.
+    Openmetrics(OpenMetricsArgs),
     /// Runs of continuous integration from a CSV file: start, suite, duration_s and more.
     CiCsv(FileArgs),
     /// Runs of GitHub Actions from files as the REST API returns them.
@@ -75,6 +79,21 @@ pub struct CsvArgs {
     /// Metric of rows that name none; docs/formats.md lists those that are demand.
     #[arg(long, default_value = "requests")]
     metric: String,
+    /// Unit of the values.
+    #[arg(long, default_value = "1")]
+    unit: String,
+    #[command(flatten)]
+    into: IntoArgs,
+}
+
+/// Arguments of `import openmetrics`.
+#[derive(Debug, Args)]
+pub struct OpenMetricsArgs {
+    /// The file.
+    path: PathBuf,
+    /// Service of samples without the label `service`.
+    #[arg(long, default_value = "service")]
+    service: String,
     /// Unit of the values.
     #[arg(long, default_value = "1")]
     unit: String,
@@ -151,6 +170,13 @@ pub(super) fn run(command: &ImportCommand) -> Result<()> {
                 unit: args.unit.clone(),
             };
             write(csv_traffic::import(&args.path, &options)?, &args.into)
+        }
+        ImportCommand::Openmetrics(args) => {
+            let options = openmetrics::OpenMetricsOptions {
+                service: args.service.clone(),
+                unit: args.unit.clone(),
+            };
+            write(openmetrics::import(&args.path, &options)?, &args.into)
         }
         ImportCommand::CiCsv(args) => write(csv_runs::import(&args.path)?, &args.into),
         ImportCommand::GithubActions(args) => write(actions::import(&args.path)?, &args.into),

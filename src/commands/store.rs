@@ -1,5 +1,6 @@
 //! `prestage ingest` and `prestage store`: fill a store and keep it in order.
 use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -23,7 +24,7 @@ use crate::run_folder;
 pub struct IngestArgs {
     /// Directory of the store; made if it is absent or empty.
     store: PathBuf,
-    /// History directories, and CSV telemetry streams of `prestage simulate --telemetry`.
+    /// History directories, CSV telemetry streams of `prestage simulate --telemetry`, and OpenMetrics text.
     #[arg(required = true, value_name = "SOURCE")]
     sources: Vec<PathBuf>,
     /// Leave the samples in the log instead of sealing them into partitions.
@@ -42,6 +43,9 @@ pub enum StoreCommand {
     Retain(RetainArgs),
     /// Compare every file with its checksum; damaged ones go into quarantine (exit code 1).
     Check(StoreArgs),
+    /// Make a missing or damaged manifest again from the partitions and the log (exit code 1 when one of
+    /// them is damaged too).
+    Rebuild(StoreArgs),
     /// Hand the raw samples of a metric to a server or a file.
     Export(ExportArgs),
 }
@@ -68,7 +72,7 @@ pub struct ExportArgs {
     openmetrics: Option<PathBuf>,
 }
 
-/// Arguments of `store compact` and `store check`.
+/// Arguments of `store compact`, `store check` and `store rebuild`.
 #[derive(Debug, Args)]
 pub struct StoreArgs {
     /// Directory of the store.
@@ -126,8 +130,17 @@ fn take(store: &mut Store, source: &Path) -> Result<Outcome> {
         let repository = history.world.repo.clone().unwrap_or_default();
         return Ok(ingest::history(store, &history, &repository)?);
     }
-    let file = File::open(source).with_context(|| format!("cannot read `{}`", source.display()))?;
-    ingest::stream(store, file).with_context(|| format!("`{}`", source.display()))
+    let cannot_read = || format!("cannot read `{}`", source.display());
+    let mut file = BufReader::new(File::open(source).with_context(cannot_read)?);
+    // A telemetry stream begins with its header, OpenMetrics text with the type of its first metric.
+    let is_openmetrics = file.fill_buf().with_context(cannot_read)?.starts_with(b"#");
+    let outcome = if is_openmetrics {
+        let text = std::io::read_to_string(file).with_context(cannot_read)?;
+        ingest::openmetrics(store, &text)
+    } else {
+        ingest::stream(store, file)
+    };
+    outcome.with_context(|| format!("`{}`", source.display()))
 }
 
 pub(super) fn run(command: &StoreCommand) -> Result<()> {
@@ -144,25 +157,40 @@ pub(super) fn run(command: &StoreCommand) -> Result<()> {
             print_table(&table(&counts), args.output)
         }
         StoreCommand::Check(args) => check(args),
+        StoreCommand::Rebuild(args) => rebuild(args),
         StoreCommand::Export(args) => export(args),
     }
 }
 
 fn check(args: &StoreArgs) -> Result<()> {
     let report = open(&args.store)?.check()?;
-    let mut table = Table::new(&["file", "problem"]);
-    for (file, problem) in &report.damaged {
-        table.push(vec![Cell::text(file), Cell::text(problem)]);
-    }
-    print_table(&table, args.output)?;
     eprintln!(
         "{} files with {} rows are sound; {} were in quarantine before",
         report.sound, report.rows, report.quarantined_before
     );
-    if report.damaged.is_empty() {
+    show_damaged(&report.damaged, args.output)
+}
+
+fn rebuild(args: &StoreArgs) -> Result<()> {
+    let rebuilt = Store::rebuild(&args.store)?;
+    eprintln!(
+        "rebuilt: {} partitions with {} rows; {} files that others had replaced are gone",
+        rebuilt.parts, rebuilt.rows, rebuilt.superseded
+    );
+    show_damaged(&rebuilt.damaged, args.output)
+}
+
+/// Prints the damaged files with their problems, and fails the gate when there is one.
+fn show_damaged(damaged: &[(String, String)], output: OutputArgs) -> Result<()> {
+    let mut table = Table::new(&["file", "problem"]);
+    for (file, problem) in damaged {
+        table.push(vec![Cell::text(file), Cell::text(problem)]);
+    }
+    print_table(&table, output)?;
+    if damaged.is_empty() {
         return Ok(());
     }
-    let count = report.damaged.len();
+    let count = damaged.len();
     Err(GateFailed(format!("{count} files are damaged and in quarantine now")).into())
 }
 

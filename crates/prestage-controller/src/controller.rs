@@ -5,6 +5,7 @@ use prestage_lpt::NeedType;
 use prestage_policy::Layout;
 use prestage_telemetry::{Metric, SeriesId, ServiceId, Span, Tail, Timestamp};
 
+use crate::anomaly::Watch;
 use crate::arm::Arm;
 use crate::cell::{Calendar, CellId, CellSpec, Circumstances};
 use crate::health::Health;
@@ -16,7 +17,9 @@ use crate::rule::StagingRule;
 
 /// Time between two settings of the knobs.
 pub(crate) const DECISION_EVERY: Span = Span(3_600_000_000);
-/// Most levels a knob may move at one setting.
+/// Least time between two times that an alarm has the policy asked.
+const INTERRUPT_EVERY: Span = Span(600_000_000);
+/// Most levels a knob may move from one turn to the next, interrupts included.
 const LEVELS_PER_DECISION: i8 = 2;
 
 /// Everything a controller is told once.
@@ -37,6 +40,11 @@ pub struct Controller {
     pub(crate) calendar: Calendar,
     pub(crate) layout: Layout,
     pub(crate) next_decision: Option<Timestamp>,
+    pub(crate) watch: Watch,
+    /// Has an alarm been raised since the policy was asked?
+    alarm_pending: bool,
+    interrupted_at: Option<Timestamp>,
+    interrupts: u64,
     pub(crate) observations: Vec<f32>,
     pub(crate) actions: Vec<u8>,
     pub(crate) outcomes: Vec<Outcome>,
@@ -49,6 +57,8 @@ pub(crate) struct Cell {
     pub spec: CellSpec,
     pub center: crate::knobs::KnobCenter,
     pub levels: [i8; 6],
+    /// The levels that the hourly turn found.
+    levels_before: [i8; 6],
     pub knobs: Knobs,
     /// exp of the threshold knob; what is written hourly is read every five minutes.
     threshold_odds: f64,
@@ -113,6 +123,7 @@ impl Controller {
         let layout = observation::layout();
         let n_cells = options.cells.len();
         let rule = arm.rule.as_ref().map(|rule| rule.build(&options.cells));
+        let watch = Watch::new(options.cells.iter());
         let cells = options.cells.into_iter().enumerate().map(|(i, spec)| {
             assert_eq!(spec.id, CellId(i as u32), "cell {i} carries another id");
             Cell::new(spec, arm)
@@ -122,6 +133,10 @@ impl Controller {
             prices: options.prices,
             calendar: options.calendar,
             next_decision: None,
+            watch,
+            alarm_pending: false,
+            interrupted_at: None,
+            interrupts: 0,
             observations: vec![0.0; n_cells * layout.len()],
             actions: vec![NEUTRAL; n_cells * KNOBS.len()],
             outcomes: Vec::new(),
@@ -151,6 +166,11 @@ impl Controller {
         self.cells[cell.index()].view
     }
 
+    /// How often an alarm had the policy asked between two hourly turns.
+    pub fn interrupts(&self) -> u64 {
+        self.interrupts
+    }
+
     /// What a cell is.
     pub fn spec(&self, cell: CellId) -> &CellSpec {
         &self.cells[cell.index()].spec
@@ -164,7 +184,13 @@ impl Controller {
                 rule.observe(&cell.spec, tail, now);
             }
         }
+        self.watch(tail, now);
         self.runners.read(tail);
+    }
+
+    /// Looks for what is unusual since the last time.
+    pub(crate) fn watch(&mut self, tail: &Tail, now: Timestamp) {
+        self.alarm_pending |= self.watch.observe(tail, now);
     }
 
     /// Trains every model on what it has observed, free of charge: the state a
@@ -176,32 +202,41 @@ impl Controller {
         }
     }
 
-    pub(crate) fn knobs_due(&self, now: Timestamp) -> bool {
-        self.next_decision.is_none_or(|due| now >= due)
+    /// Whether the policy is asked now, and why.
+    pub(crate) fn occasion(&self, now: Timestamp) -> Option<Occasion> {
+        if self.next_decision.is_none_or(|due| now >= due) {
+            return Some(Occasion::Turn);
+        }
+        let rested = |last: Timestamp| now.0 - last.0 >= INTERRUPT_EVERY.0;
+        let interrupts = self.alarm_pending && self.interrupted_at.is_none_or(rested);
+        interrupts.then_some(Occasion::Interrupt)
     }
 
-    /// Turns the levels in `actions` into knobs, at most two levels a decision.
-    pub(crate) fn set_knobs(&mut self, now: Timestamp) {
+    /// Turns the levels in `actions` into knobs, at most two levels from one turn to the next.
+    pub(crate) fn set_knobs(&mut self, now: Timestamp, occasion: Occasion) {
+        self.alarm_pending = false;
         for (cell, action) in self
             .cells
             .iter_mut()
             .zip(self.actions.chunks_exact(KNOBS.len()))
         {
-            let before = cell.levels;
-            for (level, &wanted) in cell.levels.iter_mut().zip(action) {
-                let wanted = wanted as i8 - NEUTRAL as i8;
-                *level = wanted.clamp(*level - LEVELS_PER_DECISION, *level + LEVELS_PER_DECISION);
+            if occasion == Occasion::Turn {
+                cell.levels_before = cell.levels;
             }
-            if cell.levels != before {
-                cell.knobs = cell.center.at(cell.levels);
-                cell.threshold_odds = cell.knobs.threshold_log_odds.exp();
-                cell.model.set_half_life(cell.knobs.half_life);
+            cell.set_levels(action);
+        }
+        match occasion {
+            Occasion::Turn => {
+                // On the grid of whole hours since the first decision, however late this call came.
+                let first = self.next_decision.unwrap_or(now);
+                let missed = (now.0 - first.0).div_euclid(DECISION_EVERY.0);
+                self.next_decision = Some(Timestamp(first.0 + (missed + 1) * DECISION_EVERY.0));
+            }
+            Occasion::Interrupt => {
+                self.interrupted_at = Some(now);
+                self.interrupts += 1;
             }
         }
-        // On the grid of whole hours since the first decision, however late this call came.
-        let first = self.next_decision.unwrap_or(now);
-        let missed = (now.0 - first.0).div_euclid(DECISION_EVERY.0);
-        self.next_decision = Some(Timestamp(first.0 + (missed + 1) * DECISION_EVERY.0));
     }
 
     /// Books what happened in the cells.
@@ -244,6 +279,7 @@ impl Cell {
             spec,
             center,
             levels: [0; 6],
+            levels_before: [0; 6],
             knobs,
             threshold_odds: knobs.threshold_log_odds.exp(),
             model,
@@ -261,6 +297,21 @@ impl Cell {
         let series = SeriesId::new(self.spec.service, Metric::IncidentOpen);
         if let Some(&open) = tail.read(series, &mut self.incident_cursor).1.last() {
             self.incident = open > 0.0;
+        }
+    }
+
+    /// Follows an action as far as it may.
+    fn set_levels(&mut self, action: &[u8]) {
+        let from = self.levels;
+        let levels = self.levels.iter_mut().zip(self.levels_before);
+        for ((level, before), &wanted) in levels.zip(action) {
+            let wanted = wanted as i8 - NEUTRAL as i8;
+            *level = wanted.clamp(before - LEVELS_PER_DECISION, before + LEVELS_PER_DECISION);
+        }
+        if self.levels != from {
+            self.knobs = self.center.at(self.levels);
+            self.threshold_odds = self.knobs.threshold_log_odds.exp();
+            self.model.set_half_life(self.knobs.half_life);
         }
     }
 
@@ -305,6 +356,15 @@ impl Cell {
     }
 }
 
+/// Why the policy is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Occasion {
+    /// An hour has passed.
+    Turn,
+    /// An alarm was raised.
+    Interrupt,
+}
+
 /// Does anybody work now?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hours {
@@ -336,4 +396,70 @@ pub(crate) fn probability_of(odds: f64) -> f64 {
 /// The log of [`odds`].
 pub(crate) fn log_odds(p: f64) -> f64 {
     odds(p).ln()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{KnobCenters, Tier, baseline};
+
+    const OPEN: (Timestamp, Timestamp) = (Timestamp::EPOCH, Timestamp::MAX);
+
+    fn controller() -> Controller {
+        let cell = CellSpec {
+            id: CellId(0),
+            service: ServiceId(0),
+            service_name: "service-00".to_owned(),
+            need: NeedType::Scaling,
+            tier: Tier::Two,
+            people_working: 4.0,
+            people_off: 1.0,
+            people_incident_factor: 2.0,
+            rated_load_per_replica: 100.0,
+            suite_budget_s: 600.0,
+            opens_at: OPEN.0,
+            closes_at: OPEN.1,
+            lead_prior: Span::from_minutes(20),
+            runner_minutes_prior: 10.0,
+        };
+        let options = Options {
+            cells: vec![cell],
+            prices: PriceBook::default(),
+            calendar: Calendar::default(),
+        };
+        let arm = baseline("newsvendor").unwrap().arm(&KnobCenters::default());
+        Controller::new(options, &arm)
+    }
+
+    /// Asks for the highest or lowest level of every knob; returns the levels that are set.
+    #[track_caller]
+    fn ask(controller: &mut Controller, minute: i64, wanted: u8, occasion: Occasion) -> [i8; 6] {
+        let now = Timestamp::from_seconds(minute * 60);
+        assert_eq!(controller.occasion(now), Some(occasion));
+        controller.actions.fill(wanted);
+        controller.set_knobs(now, occasion);
+        assert_eq!(controller.occasion(now), None, "asked twice");
+        controller.cells[0].levels
+    }
+
+    #[test]
+    fn an_alarm_interrupts_once_in_ten_minutes_and_knobs_move_two_levels_from_turn_to_turn() {
+        let mut controller = controller();
+        let minute = |minute: i64| Timestamp::from_seconds(minute * 60);
+        assert_eq!(ask(&mut controller, 0, 6, Occasion::Turn), [2; 6]);
+        assert_eq!(controller.occasion(minute(5)), None);
+        controller.alarm_pending = true;
+        assert_eq!(ask(&mut controller, 5, 6, Occasion::Interrupt), [2; 6]);
+        controller.alarm_pending = true;
+        assert_eq!(
+            controller.occasion(minute(10)),
+            None,
+            "ten minutes have not passed"
+        );
+        assert_eq!(ask(&mut controller, 15, 0, Occasion::Interrupt), [-2; 6]);
+        assert_eq!(controller.occasion(minute(55)), None);
+        // The grid of hours stands, and the next turn starts from the levels of the interrupt.
+        assert_eq!(ask(&mut controller, 60, 6, Occasion::Turn), [0; 6]);
+        assert_eq!(controller.interrupts(), 2);
+    }
 }

@@ -6,6 +6,7 @@
 //! [`PipelineHost`]) and cannot tell a simulated world from a live one.
 //!
 //! Must never know: simulation, burn, the wall clock, files.
+mod anomaly;
 mod arm;
 mod baselines;
 mod cell;

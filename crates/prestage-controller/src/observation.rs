@@ -6,13 +6,14 @@
 use prestage_lpt::NeedType;
 use prestage_policy::{Field, Layout};
 use prestage_telemetry::Timestamp;
+use prestage_telemetry::detect::ALARM_LEVEL;
 
 use crate::cell::{Calendar, need_index};
 use crate::controller::{Cell, Controller, Hours, RunnerPool, log_odds};
 use crate::ports::{Ports, StageState, StageStatus};
 use crate::prices::PriceBook;
 
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 const CLIP: f32 = 5.0;
 
 const FIELDS: &[(&str, &str)] = &[
@@ -124,6 +125,10 @@ const FIELDS: &[(&str, &str)] = &[
         "level_retrain",
         "present level of the retraining knob, over 3",
     ),
+    (
+        "anomaly_score",
+        "how unusual the service's requests or errors are, 1 where an alarm is raised, fading by half an hour",
+    ),
     ("hour_sine", "sine of the hour of the day"),
     ("hour_cosine", "cosine of the hour of the day"),
     ("week_sine", "sine of the hour of the week"),
@@ -133,6 +138,10 @@ const FIELDS: &[(&str, &str)] = &[
     (
         "runner_queue",
         "log of one plus jobs waiting for a runner, over 2",
+    ),
+    (
+        "alarms",
+        "log of one plus services whose requests or errors have an alarm, over 2",
     ),
     (
         "incident_open",
@@ -170,22 +179,23 @@ pub(crate) fn write(controller: &mut Controller, ports: &dyn Ports, now: Timesta
         calendar,
         observations,
         runners,
+        watch,
         ..
     } = controller;
     let view = View {
         prices,
         calendar,
         hours: Hours::of(calendar, now),
+        alarms: watch.alarms(now),
         now,
     };
-    for (cell, row) in cells
-        .iter_mut()
-        .zip(observations.chunks_exact_mut(FIELDS.len()))
-    {
+    let rows = observations.chunks_exact_mut(FIELDS.len());
+    for (index, (cell, row)) in cells.iter_mut().zip(rows).enumerate() {
         let mut writer = Writer { row, next: 0 };
         if cell.spec.is_open(now) {
             cell.health.fade(now);
             write_cell(&mut writer, cell, ports.stage(cell.spec.id), view);
+            writer.push(watch.score(index, now) / ALARM_LEVEL);
             write_global(&mut writer, runners, view);
             write_calendar(&mut writer, cell, view);
             assert_eq!(
@@ -205,6 +215,7 @@ struct View<'a> {
     prices: &'a PriceBook,
     calendar: &'a Calendar,
     hours: Hours,
+    alarms: usize,
     now: Timestamp,
 }
 
@@ -301,6 +312,7 @@ fn write_global(out: &mut Writer, runners: &RunnerPool, view: View) {
     });
     out.push(runners.utilization);
     out.push(runners.queue_length.ln_1p() / 2.0);
+    out.push((view.alarms as f64).ln_1p() / 2.0);
 }
 
 fn write_calendar(out: &mut Writer, cell: &Cell, view: View) {

@@ -1,7 +1,7 @@
 //! The control loop, one turn of it.
 //!
 //! ```text
-//! telemetry -> observe -> (hourly: observation -> policy -> knobs) -> retrain if due
+//! telemetry -> observe -> (hourly, or on an alarm: observation -> policy -> knobs) -> retrain if due
 //!           -> forecast over the lead time -> threshold -> propose | hold | refresh | withdraw
 //! ```
 //! In the arms that bring a rule of their own, it stands where the threshold is.
@@ -9,7 +9,7 @@ use prestage_lpt::NeedType;
 use prestage_policy::Policy;
 use prestage_telemetry::{Span, Timestamp};
 
-use crate::controller::{Cell, CellView, Controller, Hours, odds, probability_of};
+use crate::controller::{Cell, CellView, Controller, Hours, Occasion, odds, probability_of};
 use crate::observation;
 use crate::ports::{HostError, Ports, StageRequest, StageState, StageStatus};
 use crate::rule::{Sight, StagingRule, Verdict};
@@ -23,9 +23,9 @@ const REFRESH_DRIFT_COMMITS: u32 = 15;
 
 /// One turn of the control loop.
 ///
-/// Knobs are set when an hour has passed since they were last set, from the
-/// policy's action on the observation of that moment; every call forecasts each
-/// open cell and acts on the comparison with its threshold.
+/// Knobs are set when an hour has passed, or an alarm was raised, since they were last set, from
+/// the policy's action on the observation of that moment; alarms have it asked at most once in ten
+/// minutes. Every call forecasts each open cell and acts on the comparison with its threshold.
 pub fn reconcile(
     controller: &mut Controller,
     ports: &mut dyn Ports,
@@ -33,10 +33,14 @@ pub fn reconcile(
 ) -> Result<(), HostError> {
     let now = ports.now();
     sense(controller, ports, now);
-    if controller.knobs_due(now) {
+    if let Some(occasion) = controller.occasion(now) {
         observation::write(controller, ports, now);
-        policy.act(&controller.observations, &mut controller.actions);
-        controller.set_knobs(now);
+        let (seen, actions) = (&controller.observations, &mut controller.actions);
+        match occasion {
+            Occasion::Turn => policy.act(seen, actions),
+            Occasion::Interrupt => policy.interrupt(seen, actions),
+        }
+        controller.set_knobs(now, occasion);
     }
     let hours = Hours::of(&controller.calendar, now);
     for index in 0..controller.cells.len() {
@@ -70,6 +74,7 @@ fn sense(controller: &mut Controller, ports: &mut dyn Ports, now: Timestamp) {
             }
         }
     }
+    controller.watch(tail, now);
     controller.runners.read(tail);
 }
 

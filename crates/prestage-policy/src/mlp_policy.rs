@@ -89,6 +89,11 @@ impl Policy for MlpPolicy {
         }
         self.logits = logits;
     }
+
+    /// It remembers nothing between turns, so it can be asked at any time.
+    fn interrupt(&mut self, observations: &[f32], actions: &mut [u8]) {
+        self.act(observations, actions);
+    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,11 @@ pub trait Policy {
     /// Writes the greedy action of every row. `observations` is
     /// `[n_rows * layout.len()]`, `actions` is `[n_rows * action.len()]`.
     fn act(&mut self, observations: &[f32], actions: &mut [u8]);
+
+    /// Asked between two turns, because something unusual happened. `actions` holds what stands, and
+    /// stands on unless the policy writes something else: a rule that counts or learns by turns must not
+    /// be turned more often than it was made for.
+    fn interrupt(&mut self, _observations: &[f32], _actions: &mut [u8]) {}
 }
 
 /// Leaves every knob at its default: the static policy, the baseline and the
@@ -69,7 +74,11 @@ mod tests {
             neutral: vec![3, 1],
         };
         let mut actions = [9; 6];
-        NeutralPolicy::new(layout, action).act(&[0.0, f32::NAN, 4.0], &mut actions);
+        let mut policy = NeutralPolicy::new(layout, action);
+        policy.act(&[0.0, f32::NAN, 4.0], &mut actions);
         assert_eq!(actions, [3, 1, 3, 1, 3, 1]);
+        let mut standing = [9; 6];
+        policy.interrupt(&[0.0; 3], &mut standing);
+        assert_eq!(standing, [9; 6], "an interrupt lets the action stand");
     }
 }

@@ -1,95 +1,140 @@
-//! Fills a store with a metric of many services, and says how fast: the data of `scripts/compare_duckdb.py`.
+//! Fills a store with a metric of many services and answers questions about it, each with the CPU time it
+//! took: our half of `scripts/compare_duckdb.py`.
 //!
-//! `cargo run --release -p prestage-store --example fill -- DIR ROWS`
-use std::path::PathBuf;
-use std::time::Instant;
+//! ```sh
+//! fill DIR ROWS      # makes the store and says how fast
+//! fill DIR ask       # answers each line of standard input, which names a question: `rollup`, `window`, `sketch`
+//! ```
+//! An answer is the name, the CPU seconds and the number of rows, then each row: bucket (epoch seconds) and values.
+use std::error::Error;
+use std::io::{BufRead, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use prestage_store::{Batch, Query, Rollup, Snapshot, Store, StoreOptions};
+use prestage_store::{Batch, Query, SeriesRef, Snapshot, Store, StoreOptions};
 use prestage_telemetry::{Span, Timestamp};
+use rustix::time::{ClockId, clock_gettime};
 
+const METRIC: &str = "requests_per_second";
 const SERVICES: usize = 64;
+const BATCH_ROWS: usize = 1 << 16;
+/// 2024-01-01, a sample of each service every minute from then on.
+const START: Timestamp = Timestamp::from_seconds(1_704_067_200);
 
-#[expect(clippy::disallowed_methods, reason = "this program measures")]
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let directory = PathBuf::from(arguments.next().ok_or("DIR ROWS are wanted")?);
-    let rows: usize = arguments.next().ok_or("ROWS is wanted")?.parse()?;
-    if arguments.next().is_some() {
-        return ask(&directory);
+    let directory = PathBuf::from(arguments.next().ok_or("usage: fill DIR ROWS|ask")?);
+    match arguments.next().as_deref() {
+        Some("ask") => answer_all(&directory),
+        Some(rows) => fill(&directory, rows.parse()?),
+        None => Err("usage: fill DIR ROWS|ask".into()),
     }
-    let mut store = Store::open_or_create(&directory, &StoreOptions::default())?;
+}
+
+fn fill(directory: &Path, rows: usize) -> Result<(), Box<dyn Error>> {
+    let mut store = Store::open_or_create(directory, &StoreOptions::default())?;
     let mut series = Vec::new();
     for service in 0..SERVICES {
-        series.push(store.series("requests_per_second", &format!("service-{service:02}"))?);
+        series.push(store.series(METRIC, &format!("service-{service:02}"))?);
     }
-    let mut state = 1_u64;
+    let mut samples = Samples {
+        state: 1,
+        minute: 0,
+    };
     let mut batch = Batch::new();
-    let (mut minute, mut taken, mut spent) = (0_i64, 0, 0.0);
+    let mut spent = Duration::ZERO;
+    let mut taken = 0;
     while taken < rows {
-        batch.clear();
-        while batch.len() < (1 << 16) && taken + batch.len() < rows {
-            let wave = (minute as f64 / 1440.0 * std::f64::consts::TAU).sin();
-            for (service, series) in series.iter().enumerate() {
-                state = state
-                    .wrapping_mul(6_364_136_223_846_793_005)
-                    .wrapping_add(1);
-                let noise = (state >> 40) as f64 / (1_u64 << 24) as f64;
-                let value = 100.0 * (service + 1) as f64 * (1.0 + 0.5 * wave + 0.1 * noise);
-                batch.push(
-                    *series,
-                    Timestamp::from_seconds(1_704_067_200 + minute * 60),
-                    value,
-                );
-            }
-            minute += 1;
-        }
-        let begin = Instant::now();
+        samples.next_batch(&mut batch, &series, BATCH_ROWS.min(rows - taken));
+        let begin = cpu_time();
         store.append(&batch)?;
         store.sync()?;
-        spent += begin.elapsed().as_secs_f64();
+        spent += cpu_time() - begin;
         taken += batch.len();
     }
-    let begin = Instant::now();
+    let begin = cpu_time();
     store.seal()?;
-    spent += begin.elapsed().as_secs_f64();
-    println!(
-        "{taken} rows in {spent:.2} s: {:.2} million rows a second",
-        taken as f64 / spent / 1e6
-    );
+    spent += cpu_time() - begin;
+    let seconds = spent.as_secs_f64();
+    let speed = taken as f64 / seconds / 1e6;
+    println!("ingest {taken} rows, {seconds:.2} CPU seconds, {speed:.2} million rows a second");
     Ok(())
 }
 
-/// Times the two queries of the comparison, best of five each, and prints their answers.
-#[expect(clippy::disallowed_methods, reason = "this program measures")]
-fn ask(directory: &std::path::Path) -> Result<(), Box<dyn std::error::Error>> {
+/// A daily wave with noise, of a different height for each service.
+struct Samples {
+    state: u64,
+    minute: i64,
+}
+
+impl Samples {
+    fn next_batch(&mut self, batch: &mut Batch, series: &[SeriesRef], rows: usize) {
+        batch.clear();
+        while batch.len() < rows {
+            let wave = (self.minute as f64 / 1440.0 * std::f64::consts::TAU).sin();
+            let time = START + Span::from_minutes(self.minute);
+            for (service, series) in series.iter().enumerate() {
+                let value = 100.0 * (service + 1) as f64 * (1.0 + 0.5 * wave + 0.1 * self.noise());
+                batch.push(*series, time, value);
+            }
+            self.minute += 1;
+        }
+    }
+
+    fn noise(&mut self) -> f64 {
+        self.state = self
+            .state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (self.state >> 40) as f64 / (1_u64 << 24) as f64
+    }
+}
+
+fn answer_all(directory: &Path) -> Result<(), Box<dyn Error>> {
+    let mut output = BufWriter::new(std::io::stdout().lock());
+    for line in std::io::stdin().lock().lines() {
+        let name = line?;
+        let query = question(&name)?;
+        let begin = cpu_time();
+        let answer = Snapshot::open(directory)?.query(&query)?;
+        let seconds = (cpu_time() - begin).as_secs_f64();
+        writeln!(output, "{name} {seconds:.6} {}", answer.len())?;
+        for row in answer.rows() {
+            let values: Vec<String> = row.values.iter().map(f64::to_string).collect();
+            writeln!(output, "{} {}", row.time.seconds(), values.join(" "))?;
+        }
+        output.flush()?;
+    }
+    Ok(())
+}
+
+fn question(name: &str) -> Result<Query, Box<dyn Error>> {
     let rollup = Query {
         every: Some(Span::from_minutes(5)),
         aggregations: vec!["mean".parse()?, "p95".parse()?],
-        ..Query::new("requests_per_second")
+        ..Query::new(METRIC)
     };
-    let from = Timestamp::from_seconds(1_704_067_200 + 100 * 86_400 + 6 * 3_600);
-    let window = Query {
-        from,
-        to: from + Span::from_days(1),
-        ..rollup.clone()
-    };
-    for (name, query) in [("rollup", &rollup), ("window", &window)] {
-        let mut best = f64::INFINITY;
-        let mut answer = Rollup::default();
-        for _ in 0..5 {
-            let begin = Instant::now();
-            answer = Snapshot::open(directory)?.query(query)?;
-            best = best.min(begin.elapsed().as_secs_f64());
-        }
-        println!("{name} {best:.6} {}", answer.len());
-        for row in answer.rows() {
-            println!(
-                "{name} {} {} {}",
-                row.time.seconds(),
-                row.values[0],
-                row.values[1]
-            );
-        }
+    let from = START + Span::from_days(100) + Span::from_hours(6);
+    match name {
+        "rollup" => Ok(rollup),
+        "window" => Ok(Query {
+            from,
+            to: from + Span::from_days(1),
+            ..rollup
+        }),
+        "sketch" => Ok(Query {
+            every: Some(Span::from_days(1)),
+            aggregations: vec!["p95".parse()?],
+            approximate: true,
+            ..rollup
+        }),
+        _ => Err(format!("question `{name}` (known: rollup, window, sketch)").into()),
     }
-    Ok(())
+}
+
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    let seconds = u64::try_from(time.tv_sec).expect("CPU time is not negative");
+    let nanoseconds = u32::try_from(time.tv_nsec).expect("nanoseconds are below a second");
+    Duration::new(seconds, nanoseconds)
 }

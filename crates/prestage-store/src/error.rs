@@ -56,6 +56,26 @@ pub enum Error {
         /// What does not fit.
         problem: String,
     },
+    /// The manifest is missing or does not say what was written to it.
+    #[error(
+        "`{path}` is damaged: {problem}\n\nhint: `prestage store rebuild` makes it again from the \
+         partitions and the log"
+    )]
+    Manifest {
+        /// The file.
+        path: String,
+        /// What does not fit.
+        problem: String,
+    },
+    /// A manifest that needs no rebuilding.
+    #[error(
+        "`{path}` is sound, and is not rebuilt\n\nhint: `prestage store check` compares the files \
+         with it"
+    )]
+    ManifestIsSound {
+        /// The file.
+        path: String,
+    },
     /// Parquet could not be written.
     #[error("cannot encode `{path}`: {cause}")]
     Encode {
@@ -109,7 +129,10 @@ impl Error {
                     | io::ErrorKind::NotADirectory
                     | io::ErrorKind::InvalidInput
             ),
-            Self::Locked { .. } | Self::Damaged { .. } | Self::Encode { .. } => true,
+            Self::Locked { .. }
+            | Self::Damaged { .. }
+            | Self::Manifest { .. }
+            | Self::Encode { .. } => true,
             _ => false,
         }
     }

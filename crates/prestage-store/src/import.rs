@@ -7,6 +7,7 @@ pub mod csv_runs;
 pub mod csv_traffic;
 mod error;
 pub mod git;
+pub mod openmetrics;
 pub mod osv;
 pub mod prometheus;
 mod table;

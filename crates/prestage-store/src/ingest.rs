@@ -111,6 +111,21 @@ pub fn stream(store: &mut Store, input: impl Read) -> Result<Outcome, Error> {
     filler.finish()
 }
 
+/// Takes OpenMetrics text whose samples have times, such as `prestage store export --openmetrics` writes.
+///
+/// # Errors
+/// As [`history`]; also when a line is no sample with a time, or the text is cut: nothing is taken then.
+pub fn openmetrics(store: &mut Store, text: &str) -> Result<Outcome, Error> {
+    let samples = crate::export::openmetrics::read(text)?;
+    let mut filler = Filler::new(store);
+    for sample in samples {
+        let key = sample.series;
+        let series = filler.store.series(&key.metric, &key.service)?;
+        filler.push(series, sample.time, sample.value, false)?;
+    }
+    filler.finish()
+}
+
 impl<'a> Filler<'a> {
     fn new(store: &'a mut Store) -> Self {
         Self {
@@ -267,6 +282,25 @@ mod tests {
         let (outcome, columns) = take(text).unwrap();
         assert_eq!(outcome.accepted, 3);
         assert_eq!(columns, [[3.0, 1.0], [1.0, 1.0]]);
+    }
+
+    #[test]
+    fn what_was_exported_is_ingested_again_exactly() {
+        let key = crate::SeriesKey::new("cpu", "w\"e\\b").unwrap();
+        let (times, values) = ([1, 1_000_000, 2_500_000], [0.1, -3e-300, 7.0]);
+        let mut text = String::new();
+        crate::export::openmetrics::write_head(&mut text, "cpu");
+        crate::export::openmetrics::write_samples(&mut text, &key, &times, &values);
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Store::open_or_create(folder.path(), &StoreOptions::default()).unwrap();
+        let cut = openmetrics(&mut store, &text).unwrap_err().to_string();
+        assert!(cut.contains("# EOF"), "{cut}");
+        crate::export::openmetrics::write_end(&mut text);
+        assert_eq!(openmetrics(&mut store, &text).unwrap().accepted, 3);
+        let (days, damaged) = store.snapshot().samples(&Query::new("cpu"), 0).unwrap();
+        assert_eq!(damaged, []);
+        let found = (&days[0].series, &days[0].times[..], &days[0].values[..]);
+        assert_eq!(found, (&key, &times[..], &values[..]));
     }
 
     #[test]

@@ -1,27 +1,48 @@
-//! kill -9 at random moments of ingest, sealing, compaction and retention.
+//! kill -9 in every activity of a store: ingest, sealing, compaction and retention.
 //!
-//! The test starts itself as a child that works on a store and says what was acknowledged; kills it
-//! after a random time; opens the store, and counts. Nothing acknowledged is lost, nothing is there
-//! twice, every file is sound, and a run that is started again gets to the end.
+//! The test starts itself as a child that works on a store, says what was acknowledged and what it is
+//! about to do; waits until it does what is to be interrupted, kills it a random moment later, opens the
+//! store, and counts. Nothing acknowledged is lost, nothing is there twice, every file is sound; a store
+//! whose manifest is lost at that moment is rebuilt to the same; and a run that is started again gets to
+//! the end.
 //!
 //! `PRESTAGE_KILLS=240 cargo test -p prestage-store kills -- --nocapture` runs more of them.
-use std::fs::OpenOptions;
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use prestage_telemetry::{Span, Timestamp};
 
 use crate::{Aggregation, Batch, Query, Retention, Snapshot, Store, StoreOptions};
 
-const KILLS_DEFAULT: usize = 25;
+const KILLS_DEFAULT: usize = 24;
 const FOLDER: &str = "PRESTAGE_STORE_KILL_FOLDER";
 const SERVICES: usize = 5;
 /// Batches of a run; each is two hours of minutes of every service.
-const BATCHES: i64 = 60;
+const BATCHES: i64 = 72;
 const BATCH_MINUTES: i64 = 120;
-const RETAINED_AT_DAY: i64 = 4;
+const BATCHES_PER_DAY: i64 = 12;
+
+/// What a store can be killed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Activity {
+    Ingest,
+    Seal,
+    Compaction,
+    Retention,
+}
+
+impl Activity {
+    const ALL: [Self; 4] = [Self::Ingest, Self::Seal, Self::Compaction, Self::Retention];
+
+    /// How the child says it, at the end of the file `activities`.
+    fn letter(self) -> u8 {
+        b"iscr"[self as usize]
+    }
+}
 
 fn options() -> StoreOptions {
     StoreOptions {
@@ -39,48 +60,65 @@ fn value(service: usize, minute: i64) -> f64 {
     (minute * 7 + service as i64) as f64
 }
 
-/// The whole work, from wherever it was interrupted: ingest with seals, compaction, retention.
+/// The whole work, from wherever it was interrupted: ingest, every six hours a seal, twice a day compaction,
+/// every day retention of what is two days old.
 fn work(folder: &Path) {
     let mut store = Store::open_or_create(&folder.join("store"), &options()).unwrap();
-    for number in acknowledged(folder)..BATCHES {
-        let mut batch = Batch::new();
-        for service in 0..SERVICES {
-            let series = store.series("cpu", &format!("s{service}")).unwrap();
-            for minute in number * BATCH_MINUTES..(number + 1) * BATCH_MINUTES {
-                batch.push(
-                    series,
-                    Timestamp::from_seconds(minute * 60),
-                    value(service, minute),
-                );
-            }
-        }
-        assert_eq!(store.append(&batch).unwrap().accepted, batch.len() as u64);
-        store.sync().unwrap();
-        acknowledge(folder, number + 1);
-        if number % 7 == 6 {
+    for number in length(folder, ACKNOWLEDGED)..BATCHES {
+        announce(folder, Activity::Ingest);
+        ingest(&mut store, number);
+        append(folder, ACKNOWLEDGED, b'.');
+        let done = number + 1;
+        if done % 3 == 0 {
+            announce(folder, Activity::Seal);
             store.seal().unwrap();
+        }
+        if done % 6 == 0 {
+            announce(folder, Activity::Compaction);
             store.compact().unwrap();
         }
+        if done % BATCHES_PER_DAY == 0 {
+            announce(folder, Activity::Retention);
+            let today = Timestamp::from_seconds(done / BATCHES_PER_DAY * 86_400);
+            store.retain(today).unwrap();
+        }
     }
-    store.seal().unwrap();
-    store.compact().unwrap();
-    for day in 1..=RETAINED_AT_DAY {
-        store.retain(Timestamp::from_seconds(day * 86_400)).unwrap();
-    }
+    announce(folder, Activity::Retention);
+    let later = Timestamp::from_seconds((BATCHES / BATCHES_PER_DAY + 1) * 86_400);
+    store.retain(later).unwrap();
 }
 
-/// Told to the file's end, one byte for each batch: a kill leaves a whole number of them.
-fn acknowledge(folder: &Path, batches: i64) {
-    let file = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(folder.join("acknowledged"));
-    file.unwrap().write_all(b".").unwrap();
-    assert_eq!(acknowledged(folder), batches);
+fn ingest(store: &mut Store, number: i64) {
+    let mut batch = Batch::new();
+    for service in 0..SERVICES {
+        let series = store.series("cpu", &format!("s{service}")).unwrap();
+        for minute in number * BATCH_MINUTES..(number + 1) * BATCH_MINUTES {
+            let time = Timestamp::from_seconds(minute * 60);
+            batch.push(series, time, value(service, minute));
+        }
+    }
+    assert_eq!(store.append(&batch).unwrap().accepted, batch.len() as u64);
+    store.sync().unwrap();
 }
 
-fn acknowledged(folder: &Path) -> i64 {
-    std::fs::metadata(folder.join("acknowledged")).map_or(0, |file| file.len() as i64)
+/// One byte for each batch that was acknowledged.
+const ACKNOWLEDGED: &str = "acknowledged";
+/// One letter for each activity that was begun.
+const ACTIVITIES: &str = "activities";
+
+fn announce(folder: &Path, activity: Activity) {
+    append(folder, ACTIVITIES, activity.letter());
+}
+
+/// Appends one byte: a kill leaves a whole number of them.
+fn append(folder: &Path, file: &str, byte: u8) {
+    let path = folder.join(file);
+    let file = OpenOptions::new().create(true).append(true).open(path);
+    file.unwrap().write_all(&[byte]).unwrap();
+}
+
+fn length(folder: &Path, file: &str) -> i64 {
+    fs::metadata(folder.join(file)).map_or(0, |file| file.len() as i64)
 }
 
 /// The child's body; as a test of its own it has nothing to do.
@@ -95,7 +133,7 @@ fn child() {
 /// batch that was under way, whole or not at all.
 fn check(folder: &Path) {
     let root = folder.join("store");
-    let sealed = acknowledged(folder);
+    let sealed = length(folder, ACKNOWLEDGED);
     if !root.join("store.json").exists() {
         assert_eq!(sealed, 0);
         return;
@@ -130,6 +168,35 @@ fn check(folder: &Path) {
     }
 }
 
+/// With its manifest damaged as well, a copy of the store is rebuilt to what the store is.
+fn check_rebuilt(folder: &Path) {
+    let root = folder.join("store");
+    if !root.join("store.json").exists() {
+        return;
+    }
+    let copy = tempfile::tempdir().unwrap();
+    copy_all(&root, copy.path());
+    fs::write(copy.path().join("manifest.json"), b"00000000\n{}").unwrap();
+    let refused = Store::open(copy.path()).map(|_| ()).unwrap_err();
+    assert!(refused.to_string().contains("store rebuild"), "{refused}");
+    assert_eq!(Store::rebuild(copy.path()).unwrap().damaged, []);
+    let expected = ask(&Snapshot::open(&root).unwrap());
+    assert_eq!(ask(&Snapshot::open(copy.path()).unwrap()), expected);
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy_all(&path, &target);
+        } else {
+            fs::copy(&path, &target).unwrap();
+        }
+    }
+}
+
 /// Count and sum of each hour; exact, since all sums are whole numbers.
 fn ask(snapshot: &Snapshot) -> Vec<(f64, f64)> {
     let query = Query {
@@ -148,54 +215,81 @@ fn ask(snapshot: &Snapshot) -> Vec<(f64, f64)> {
 
 #[test]
 fn nothing_acknowledged_is_lost_and_nothing_is_there_twice() {
-    let kills = std::env::var("PRESTAGE_KILLS")
+    let wanted = std::env::var("PRESTAGE_KILLS")
         .ok()
         .and_then(|count| count.parse().ok())
         .unwrap_or(KILLS_DEFAULT);
     let mut random = Delays(5);
-    let (mut killed, mut runs, mut while_retaining) = (0, 0, 0);
-    while killed < kills {
+    let mut kills: BTreeMap<Activity, usize> = BTreeMap::new();
+    let (mut killed, mut runs) = (0, 0);
+    while killed < wanted {
         let folder = tempfile::tempdir().unwrap();
         runs += 1;
-        for attempt in 1.. {
-            let mut child = Command::new(std::env::current_exe().unwrap())
-                .args(["--exact", "kills::child", "--nocapture"])
-                .env(FOLDER, folder.path())
-                .stdout(Stdio::null())
-                .stderr(Stdio::piped())
-                .spawn()
-                .unwrap();
-            std::thread::sleep(random.next(attempt));
-            if child.try_wait().unwrap().is_some() {
-                let output = child.wait_with_output().unwrap();
-                let said = String::from_utf8_lossy(&output.stderr);
-                assert!(output.status.success(), "a resumed run failed: {said}");
-                break;
+        loop {
+            let target = Activity::ALL[killed % Activity::ALL.len()];
+            let child = start(folder.path());
+            match kill_in(target, child, folder.path(), random.next()) {
+                Some(activity) => *kills.entry(activity).or_default() += 1,
+                None => break,
             }
-            child.kill().unwrap();
-            let was_killed = child.wait().unwrap().code().is_none();
-            killed += usize::from(was_killed);
-            let all_in = acknowledged(folder.path()) == BATCHES;
-            while_retaining += usize::from(was_killed && all_in);
+            killed += 1;
+            check_rebuilt(folder.path());
             check(folder.path());
         }
         check(folder.path());
-        assert_eq!(acknowledged(folder.path()), BATCHES);
+        assert_eq!(length(folder.path(), ACKNOWLEDGED), BATCHES);
     }
-    eprintln!(
-        "{killed} kills over {runs} runs, {while_retaining} of them in the last compaction and retention"
-    );
+    eprintln!("{killed} kills over {runs} runs: {kills:?}");
 }
 
-/// Delays from a fixed seed, longer with every attempt so that each run ends on any machine.
+fn start(folder: &Path) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "kills::child", "--nocapture"])
+        .env(FOLDER, folder)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Waits until the child begins an activity, and kills it a little later. Returns what it was doing
+/// then; `None` when it came to its end.
+fn kill_in(target: Activity, mut child: Child, folder: &Path, delay: Duration) -> Option<Activity> {
+    let begun = length(folder, ACTIVITIES) as usize;
+    loop {
+        if child.try_wait().unwrap().is_some() {
+            let output = child.wait_with_output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "a resumed run failed: {said}");
+            return None;
+        }
+        let activities = fs::read(folder.join(ACTIVITIES)).unwrap_or_default();
+        if activities[begun..].contains(&target.letter()) {
+            break;
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    std::thread::sleep(delay);
+    child.kill().unwrap();
+    if let Some(code) = child.wait().unwrap().code() {
+        assert_eq!(code, 0, "a resumed run failed");
+        return None;
+    }
+    let last = *fs::read(folder.join(ACTIVITIES)).unwrap().last().unwrap();
+    Activity::ALL
+        .into_iter()
+        .find(|activity| activity.letter() == last)
+}
+
+/// Up to 6 ms, about what the longest activity takes, from a fixed seed.
 struct Delays(u64);
 
 impl Delays {
-    fn next(&mut self, attempt: u64) -> Duration {
+    fn next(&mut self) -> Duration {
         self.0 = self
             .0
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1);
-        Duration::from_micros((self.0 >> 33) % (attempt * 60_000))
+        Duration::from_micros((self.0 >> 33) % 6_000)
     }
 }

@@ -38,4 +38,4 @@ pub use query::{Aggregation, Damaged, DaySamples, Query, Rollup, Row, Snapshot};
 pub use samples::{Batch, Outcome, Reason, Rejection};
 pub use series::{SERIES_LIMIT_DEFAULT, SeriesKey, SeriesRef};
 pub use sketch::{RELATIVE_ERROR, Sketch};
-pub use store::{CheckReport, Counts, Recovered, Retention, Store, StoreOptions};
+pub use store::{CheckReport, Counts, Rebuilt, Recovered, Retention, Store, StoreOptions};

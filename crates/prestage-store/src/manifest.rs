@@ -4,6 +4,7 @@
 //! What the manifest does not name does not exist: a partition that a killed writer left behind is
 //! removed when the store is opened, and the log before `wal_floor` is not read.
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -135,19 +136,31 @@ impl Manifest {
     }
 
     /// Reads the manifest of the store in `root`.
+    ///
+    /// # Errors
+    /// [`Error::Manifest`] when it is missing or not what was written; also when it is of another version.
     pub fn read(root: &Path) -> Result<Self, Error> {
         let path = root.join(FILE);
-        let text = fs::read_to_string(&path).map_err(|cause| disk::failed(&path, "read", cause))?;
+        let lost = |problem: String| Error::Manifest {
+            path: path.display().to_string(),
+            problem,
+        };
+        let bytes = fs::read(&path).map_err(|cause| match cause.kind() {
+            io::ErrorKind::NotFound => lost("it is missing".to_owned()),
+            _ => disk::failed(&path, "read", cause),
+        })?;
+        let text = String::from_utf8(bytes).map_err(|_| lost("it is not text".to_owned()))?;
         let (crc, body) = text
             .split_once('\n')
-            .ok_or_else(|| disk::damaged(&path, "it has no checksum line"))?;
+            .ok_or_else(|| lost("it has no checksum line".to_owned()))?;
         let found = format!("{:08x}", crc32fast::hash(body.as_bytes()));
         if crc != found {
-            let problem = format!("checksum {found}, the first line says `{crc}`");
-            return Err(disk::damaged(&path, problem));
+            return Err(lost(format!(
+                "checksum {found}, the first line says `{crc}`"
+            )));
         }
-        let manifest: Self = serde_json::from_str(body)
-            .map_err(|problem| disk::damaged(&path, problem.to_string()))?;
+        let manifest: Self =
+            serde_json::from_str(body).map_err(|problem| lost(problem.to_string()))?;
         if manifest.format_version != FORMAT_VERSION {
             return Err(Error::Version {
                 path: path.display().to_string(),

@@ -6,11 +6,13 @@
 //! belong to which service ([`index`]): a query reads only the row groups it needs and never the column
 //! of services. Only the Parquet crate's column readers and writers are used, not Arrow's: for
 //! three flat columns they do the same work in a fifth of the build.
+mod describe;
 mod index;
 mod read;
 mod schema;
 mod write;
 
+pub use describe::{Described, describe};
 pub use index::Run;
 pub use read::PartFile;
 pub use schema::required;

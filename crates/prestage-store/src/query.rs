@@ -69,6 +69,22 @@ impl Rollup {
         self.times.is_empty()
     }
 
+    /// Leaves only the services that have rows.
+    fn forget_absent_services(&mut self) {
+        let mut new_numbers: Vec<Option<u32>> = vec![None; self.services.len()];
+        for &number in &self.service_numbers {
+            new_numbers[number as usize] = Some(0);
+        }
+        for (next, number) in new_numbers.iter_mut().flatten().enumerate() {
+            *number = next as u32;
+        }
+        let mut present = new_numbers.iter().map(Option::is_some);
+        self.services.retain(|_| present.next() == Some(true));
+        for number in &mut self.service_numbers {
+            *number = new_numbers[*number as usize].expect("every row's service was marked");
+        }
+    }
+
     /// The rows, one by one.
     pub fn rows(&self) -> impl Iterator<Item = Row<'_>> {
         (0..self.len()).map(|row| Row {

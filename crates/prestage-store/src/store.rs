@@ -11,6 +11,7 @@
 //! manifest: a kill at any moment leaves the old state or the new one, and what was synced is in either.
 mod check;
 mod options;
+mod rebuild;
 mod recover;
 mod retain;
 mod seal;
@@ -21,6 +22,7 @@ use std::path::{Path, PathBuf};
 pub use check::CheckReport;
 pub use options::exists as store_exists;
 pub use options::{Retention, StoreOptions};
+pub use rebuild::Rebuilt;
 pub use recover::{Recovered, replay_into};
 pub use seal::read_raw;
 

@@ -38,6 +38,14 @@ pub enum Error {
         /// What may be there.
         allowed: String,
     },
+    /// A text that is not of its kind.
+    #[error("`{path}`: {cause}")]
+    Text {
+        /// The file.
+        path: String,
+        /// What does not fit, and where.
+        cause: crate::Error,
+    },
     /// A directory without a file to import.
     #[error("`{path}` has no file that ends in `.json`")]
     NoFiles {

@@ -201,3 +201,45 @@ fn osv_records_are_joined_with_the_dependencies() {
         (Some(-1), false)
     );
 }
+
+#[test]
+fn openmetrics_text_becomes_traffic() {
+    let import = |text: &str| {
+        let (_folder, path) = file("t.om", text);
+        let options = openmetrics::OpenMetricsOptions {
+            service: "web".to_owned(),
+            unit: "1/s".to_owned(),
+        };
+        openmetrics::import(&path, &options)
+    };
+    let text = "# TYPE rps gauge\nrps{service=\"api\",zone=\"a\"} 2 60\nrps 1 0\nrps NaN 30\nrps 3 60.5\n\
+                rps 4 60.9\n# EOF\n";
+    let streams = import(text).unwrap();
+    assert_eq!(streams.notes.len(), 2, "{:?}", streams.notes);
+    let found: Vec<(&str, &[i64], &[f64])> = streams
+        .traffic
+        .iter()
+        .map(|(_, series)| {
+            (
+                series.service.as_str(),
+                &series.times[..],
+                &series.values[..],
+            )
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("api", &[60][..], &[2.0][..]),
+            ("web", &[0, 60], &[1.0, 4.0])
+        ]
+    );
+    let cut = import("rps 1 0\n").unwrap_err();
+    assert!(!cut.is_environment());
+    assert!(
+        cut.to_string()
+            .contains("t.om`: the OpenMetrics text does not end")
+    );
+    let line = import("rps 1\n# EOF\n").unwrap_err().to_string();
+    assert!(line.contains("line 1 of the OpenMetrics text"), "{line}");
+}

@@ -44,19 +44,19 @@ impl PartFile {
     pub fn open(root: &Path, meta: &PartMeta) -> Result<Self, Error> {
         let path = meta.path(root);
         let file = open(&path)?;
-        let mut part = Self {
-            metadata: read_footer(&path, &file, meta)?,
-            index: Index {
-                schema_version: 0,
-                tier: meta.tier,
-                metric: String::new(),
-                runs: Vec::new(),
-            },
+        let metadata = read_footer(&path, &file, meta)?;
+        let index = read_index(&path, &metadata)?;
+        let rows: u64 = index.runs.iter().map(|run| run.rows).sum();
+        if rows != meta.rows || index.metric != meta.metric || index.tier != meta.tier {
+            let problem = "its footer is of another partition than the manifest says";
+            return Err(disk::damaged(&path, problem));
+        }
+        Ok(Self {
+            metadata,
+            index,
             chunk_crcs: meta.chunk_crcs.clone(),
             path,
-        };
-        part.index = part.read_index(meta)?;
-        Ok(part)
+        })
     }
 
     /// Appends times and values of some rows.
@@ -108,29 +108,6 @@ impl PartFile {
             Ok((times[row], summary, sketch))
         };
         (0..times.len()).map(bucket).collect()
-    }
-
-    fn read_index(&self, meta: &PartMeta) -> Result<Index, Error> {
-        let keys = self.metadata.file_metadata().key_value_metadata();
-        let text = keys
-            .and_then(|keys| keys.iter().find(|pair| pair.key == KEY))
-            .and_then(|pair| pair.value.as_deref())
-            .ok_or_else(|| disk::damaged(&self.path, format!("its footer has no `{KEY}`")))?;
-        let index: Index = serde_json::from_str(text)
-            .map_err(|problem| disk::damaged(&self.path, problem.to_string()))?;
-        if index.schema_version != SCHEMA_VERSION {
-            return Err(Error::Version {
-                path: self.path.display().to_string(),
-                found: index.schema_version,
-                known: SCHEMA_VERSION,
-            });
-        }
-        let rows: u64 = index.runs.iter().map(|run| run.rows).sum();
-        if rows != meta.rows || index.metric != meta.metric || index.tier != meta.tier {
-            let problem = "its footer is of another partition than the manifest says";
-            return Err(disk::damaged(&self.path, problem));
-        }
-        Ok(index)
     }
 
     /// Appends some rows of a column, reading only the row groups that hold them.
@@ -235,6 +212,25 @@ fn read_footer(path: &Path, file: &File, meta: &PartMeta) -> Result<ParquetMetaD
     }
     ParquetMetaDataReader::decode_metadata(&bytes[..footer as usize])
         .map_err(|problem| disk::damaged(path, problem.to_string()))
+}
+
+/// What a footer says of the rows.
+pub fn read_index(path: &Path, metadata: &ParquetMetaData) -> Result<Index, Error> {
+    let keys = metadata.file_metadata().key_value_metadata();
+    let text = keys
+        .and_then(|keys| keys.iter().find(|pair| pair.key == KEY))
+        .and_then(|pair| pair.value.as_deref())
+        .ok_or_else(|| disk::damaged(path, format!("its footer has no `{KEY}`")))?;
+    let index: Index =
+        serde_json::from_str(text).map_err(|problem| disk::damaged(path, problem.to_string()))?;
+    if index.schema_version != SCHEMA_VERSION {
+        return Err(Error::Version {
+            path: path.display().to_string(),
+            found: index.schema_version,
+            known: SCHEMA_VERSION,
+        });
+    }
+    Ok(index)
 }
 
 fn read_at(path: &Path, mut file: &File, start: u64, length: u64) -> Result<Vec<u8>, Error> {

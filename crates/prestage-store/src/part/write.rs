@@ -153,12 +153,10 @@ fn write(
     columns: Vec<Column>,
 ) -> Result<PartMeta, Error> {
     let path = target.root.join(&target.file);
-    let rows = times.len();
-    let first = runs.iter().map(|run| run.first).min();
-    let last = runs.iter().map(|run| run.last).max();
-    let (Some(first), Some(last)) = (first, last) else {
-        panic!("a partition has rows: its caller has samples");
-    };
+    assert!(
+        !runs.is_empty(),
+        "a partition has rows: its caller has samples"
+    );
     let index = Index {
         schema_version: SCHEMA_VERSION,
         tier,
@@ -173,32 +171,66 @@ fn write(
     let folder = path.parent().unwrap_or(target.root);
     disk::make_directory(folder)?;
     disk::write_whole(&path, &bytes)?;
-    Ok(PartMeta {
+    let written = Written {
         file: target.file,
-        tier,
         day: target.day,
-        metric: target.metric.to_owned(),
-        rows: rows as u64,
-        first,
-        last,
-        bytes: bytes.len() as u64,
-        crc: crc32fast::hash(&bytes),
-        footer_crc: crc32fast::hash(&bytes[footer_start(&bytes)..]),
-        chunk_crcs: chunk_crcs(&bytes, &metadata),
-    })
+        index: &index,
+        bytes: &bytes,
+        metadata: &metadata,
+    };
+    Ok(written.describe())
 }
 
-fn footer_start(bytes: &[u8]) -> usize {
-    let tail: [u8; 4] = bytes[bytes.len() - 8..bytes.len() - 4]
-        .try_into()
-        .expect("four bytes were taken");
-    bytes.len() - 8 - u32::from_le_bytes(tail) as usize
+/// The whole of a partition.
+pub struct Written<'a> {
+    /// Path below the store.
+    pub file: String,
+    /// Days since 1970-01-01.
+    pub day: i64,
+    /// What its footer says of the rows; at least one run.
+    pub index: &'a Index,
+    /// All of the file.
+    pub bytes: &'a [u8],
+    /// Its footer, decoded.
+    pub metadata: &'a ParquetMetaData,
+}
+
+impl Written<'_> {
+    /// What the manifest says of the partition.
+    pub fn describe(self) -> PartMeta {
+        let runs = &self.index.runs;
+        let footer = footer_start(self.bytes).expect("a partition ends with its footer");
+        PartMeta {
+            file: self.file,
+            tier: self.index.tier,
+            day: self.day,
+            metric: self.index.metric.clone(),
+            rows: runs.iter().map(|run| run.rows).sum(),
+            first: runs.iter().map(|run| run.first).min().unwrap_or(0),
+            last: runs.iter().map(|run| run.last).max().unwrap_or(0),
+            bytes: self.bytes.len() as u64,
+            crc: crc32fast::hash(self.bytes),
+            footer_crc: crc32fast::hash(&self.bytes[footer..]),
+            chunk_crcs: chunk_crcs(self.bytes, self.metadata),
+        }
+    }
+}
+
+/// Where the footer of a file begins; `None` when the file is shorter than it says.
+pub fn footer_start(bytes: &[u8]) -> Option<usize> {
+    let body = bytes.len().checked_sub(8)?;
+    let length = bytes[body..].first_chunk::<4>()?;
+    body.checked_sub(u32::from_le_bytes(*length) as usize)
 }
 
 fn chunk_crcs(bytes: &[u8], metadata: &ParquetMetaData) -> Vec<u32> {
     let groups = metadata.row_groups().iter();
     let ranges = groups.flat_map(|group| group.columns().iter().map(|chunk| chunk.byte_range()));
-    let crc = |(start, length)| crc32fast::hash(&bytes[start as usize..(start + length) as usize]);
+    // A footer that was not written by us may point anywhere: such a chunk reads as damaged later.
+    let crc = |(start, length): (u64, u64)| {
+        let range = start as usize..start.saturating_add(length) as usize;
+        crc32fast::hash(bytes.get(range).unwrap_or_default())
+    };
     ranges.map(crc).collect()
 }
 

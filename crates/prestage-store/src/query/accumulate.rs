@@ -28,7 +28,8 @@ struct Bucket {
     max: f64,
     increase: f64,
     values: Vec<f64>,
-    sketch: Option<Sketch>,
+    /// Boxed: few buckets have one, and services by the thousand have many buckets.
+    sketch: Option<Box<Sketch>>,
 }
 
 /// The buckets of every group from `base` on.

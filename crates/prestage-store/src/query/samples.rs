@@ -84,10 +84,11 @@ impl Snapshot {
             let older = services.remove(service).unwrap_or_default();
             services.insert(service.to_owned(), Columns::merge(older, newer).0);
         }
-        let wanted =
-            |service: &String| query.services.is_empty() || query.services.contains(service);
         let mut samples = Vec::new();
-        for (service, columns) in services.into_iter().filter(|(service, _)| wanted(service)) {
+        for (service, columns) in services
+            .into_iter()
+            .filter(|(service, _)| query.wants(service))
+        {
             let columns = cut(&columns, &(query.from.0..query.to.0));
             if !columns.times.is_empty() {
                 samples.push(DaySamples {

@@ -46,17 +46,8 @@ pub struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    /// Of the partitions that a query needs.
-    pub fn new(snapshot: &'a Snapshot, query: &'a Query, opened: &[(PartMeta, PartFile)]) -> Self {
-        let sealed = opened.iter().flat_map(|(_, file)| &file.index.runs);
-        let mut services: Vec<String> = sealed
-            .map(|run| run.service.as_str())
-            .chain(snapshot.tail_of(query).map(|(service, _)| service))
-            .filter(|service| is_wanted(query, service))
-            .map(str::to_owned)
-            .collect();
-        services.sort_unstable();
-        services.dedup();
+    /// Of a query whose answer may have these services, sorted.
+    pub fn new(snapshot: &'a Snapshot, query: &'a Query, services: Vec<String>) -> Self {
         Self {
             snapshot,
             query,
@@ -111,7 +102,7 @@ impl<'a> Scan<'a> {
         };
         snapshot
             .tail_of(self.query)
-            .filter(|(service, _)| is_wanted(self.query, service))
+            .filter(|(service, _)| self.query.wants(service))
             .map(slice)
             .filter(|slice| !slice.times.is_empty())
             .collect()
@@ -129,7 +120,7 @@ impl<'a> Scan<'a> {
             file.index
                 .runs
                 .iter()
-                .filter(|run| is_wanted(self.query, &run.service))
+                .filter(|run| self.query.wants(&run.service))
         };
         let step = meta.tier.step_micros();
         let fits = |run: &Run| {
@@ -190,7 +181,7 @@ impl<'a> Scan<'a> {
             let rows = row..row + run.rows as usize;
             row = rows.end;
             let in_range = run.first < self.query.to.0 && run.last >= self.query.from.0;
-            if !in_range || !is_wanted(self.query, &run.service) {
+            if !in_range || !self.query.wants(&run.service) {
                 continue;
             }
             runs.push((run.service.clone(), place..place + rows.len()));
@@ -209,7 +200,7 @@ impl<'a> Scan<'a> {
         for run in &file.index.runs {
             let rows = row..row + run.rows as usize;
             row = rows.end;
-            if is_wanted(self.query, &run.service) {
+            if self.query.wants(&run.service) {
                 runs.push((run.service.clone(), file.read_rollup(rows)?));
             }
         }
@@ -295,10 +286,6 @@ impl<'a> Scan<'a> {
     fn group(&self, number: usize) -> usize {
         if self.query.by_service { number } else { 0 }
     }
-}
-
-fn is_wanted(query: &Query, service: &str) -> bool {
-    query.services.is_empty() || query.services.iter().any(|wanted| wanted == service)
 }
 
 /// A damaged partition goes into the answer's list, any other failure is one.

@@ -128,22 +128,24 @@ impl Snapshot {
             columns: vec![Vec::new(); query.aggregations.len()],
             ..Rollup::default()
         };
-        let opened = self.open_parts(&parts, &mut rollup)?;
-        let mut scan = Scan::new(self, query, &opened);
+        let mut scan = Scan::new(self, query, self.services_of(query));
         let groups = if query.by_service {
             scan.services.len()
         } else {
             1
         };
         let mut buckets = Buckets::new(query, every, groups);
-        for (day, files) in by_day(opened, self.tail_days(query)) {
+        // A day's files at a time: a footer describes every service, and a year has many.
+        for (day, parts) in by_day(parts, self.tail_days(query)) {
             let begin = (day * MICROS_PER_DAY).max(query.from.0);
             buckets.finish_before(begin, &mut rollup);
+            let files = self.open_parts(parts, &mut rollup)?;
             scan.day(day, &files, &mut buckets, &mut rollup)?;
         }
         buckets.finish(&mut rollup);
         if query.by_service {
             rollup.services = scan.services;
+            rollup.forget_absent_services();
         }
         Ok(rollup)
     }
@@ -184,15 +186,30 @@ impl Snapshot {
         Ok(parts)
     }
 
+    /// The services that may have rows in the answer, sorted.
+    fn services_of(&self, query: &Query) -> Vec<String> {
+        let sealed = self.manifest.series.iter();
+        let sealed = sealed.filter(|key| key.metric == query.metric);
+        let mut services: Vec<String> = sealed
+            .map(|key| key.service.as_str())
+            .chain(self.tail_of(query).map(|(service, _)| service))
+            .filter(|service| query.wants(service))
+            .map(str::to_owned)
+            .collect();
+        services.sort_unstable();
+        services.dedup();
+        services
+    }
+
     fn open_parts(
         &self,
-        parts: &[PartMeta],
+        parts: Vec<PartMeta>,
         rollup: &mut Rollup,
     ) -> Result<Vec<(PartMeta, PartFile)>, Error> {
         let mut opened = Vec::with_capacity(parts.len());
         for meta in parts {
-            if let Some(file) = keep_sound(PartFile::open(&self.root, meta), meta, rollup)? {
-                opened.push((meta.clone(), file));
+            if let Some(file) = keep_sound(PartFile::open(&self.root, &meta), &meta, rollup)? {
+                opened.push((meta, file));
             }
         }
         Ok(opened)
@@ -231,17 +248,14 @@ impl Snapshot {
     }
 }
 
-/// Opened partitions by day, with the days that only the tail has.
-fn by_day(
-    opened: Vec<(PartMeta, PartFile)>,
-    tail_days: Vec<i64>,
-) -> BTreeMap<i64, Vec<(PartMeta, PartFile)>> {
-    let mut days: BTreeMap<i64, Vec<(PartMeta, PartFile)>> = BTreeMap::new();
+/// Partitions by day, with the days that only the tail has.
+fn by_day(parts: Vec<PartMeta>, tail_days: Vec<i64>) -> BTreeMap<i64, Vec<PartMeta>> {
+    let mut days: BTreeMap<i64, Vec<PartMeta>> = BTreeMap::new();
     for day in tail_days {
         days.entry(day).or_default();
     }
-    for (meta, file) in opened {
-        days.entry(meta.day).or_default().push((meta, file));
+    for part in parts {
+        days.entry(part.day).or_default().push(part);
     }
     days
 }

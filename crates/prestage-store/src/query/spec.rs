@@ -63,6 +63,11 @@ impl Query {
         }
     }
 
+    /// Whether a service is one of those asked for.
+    pub(super) fn wants(&self, service: &str) -> bool {
+        self.services.is_empty() || self.services.iter().any(|wanted| wanted == service)
+    }
+
     /// Bucket length in microseconds; the whole of time when there is none.
     pub(super) fn validate(&self) -> Result<i64, Error> {
         let refuse = |problem: String| Err(Error::Query { problem });

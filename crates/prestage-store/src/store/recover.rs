@@ -23,25 +23,28 @@ pub struct Recovered {
 
 /// Removes files that no manifest names: what a killed writer had not finished or not tidied up.
 pub fn remove_strays(root: &Path, manifest: &Manifest) -> Result<(), Error> {
-    for tier in [Tier::Raw, Tier::FiveMinutes, Tier::Hour] {
-        for day in directories(&root.join(tier.name()))? {
-            for metric in directories(&day)? {
-                remove_strays_of(root, &metric, manifest)?;
-            }
+    for name in partition_files(root)? {
+        if !manifest.parts.iter().any(|part| part.file == name) {
+            disk::remove(&root.join(name))?;
         }
     }
     remove_segments_before(root, manifest.wal_floor)
 }
 
-fn remove_strays_of(root: &Path, folder: &Path, manifest: &Manifest) -> Result<(), Error> {
-    for file in entries(folder)? {
-        let below = file.strip_prefix(root).unwrap_or(&file);
-        let name = below.to_string_lossy().replace('\\', "/");
-        if !manifest.parts.iter().any(|part| part.file == name) {
-            disk::remove(&file)?;
+/// Everything that lies where partitions do, as paths below the store with `/`, sorted within a tier.
+pub fn partition_files(root: &Path) -> Result<Vec<String>, Error> {
+    let mut names = Vec::new();
+    for tier in [Tier::Raw, Tier::FiveMinutes, Tier::Hour] {
+        for day in directories(&root.join(tier.name()))? {
+            for metric in directories(&day)? {
+                for file in entries(&metric)? {
+                    let below = file.strip_prefix(root).unwrap_or(&file);
+                    names.push(below.to_string_lossy().replace('\\', "/"));
+                }
+            }
         }
     }
-    Ok(())
+    Ok(names)
 }
 
 /// Reads the log into the tail. Returns the number of the next segment.
@@ -114,7 +117,7 @@ fn directories(folder: &Path) -> Result<Vec<std::path::PathBuf>, Error> {
 }
 
 /// The entries of a folder, sorted; none when it is absent.
-fn entries(folder: &Path) -> Result<Vec<std::path::PathBuf>, Error> {
+pub fn entries(folder: &Path) -> Result<Vec<std::path::PathBuf>, Error> {
     let read = match fs::read_dir(folder) {
         Ok(read) => read,
         Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),

@@ -196,7 +196,7 @@ pub fn read_raw(root: &std::path::Path, meta: &PartMeta) -> Result<ByService, Er
 }
 
 /// Adds newer samples of a service; returns how many they replace.
-fn add(services: &mut ByService, service: &str, times: &[i64], values: &[f64]) -> u64 {
+pub fn add(services: &mut ByService, service: &str, times: &[i64], values: &[f64]) -> u64 {
     let newer = Columns::sorted(times.to_vec(), values.to_vec());
     let older = services.remove(service).unwrap_or_default();
     let (merged, replaced) = Columns::merge(older, newer);

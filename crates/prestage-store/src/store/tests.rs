@@ -333,12 +333,100 @@ fn a_damaged_log_frame_is_reported_and_the_others_are_read() {
     assert!(root.join(QUARANTINE).join("000001.log").exists());
 }
 
+fn lose_manifest(root: &Path) {
+    let path = root.join("manifest.json");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes.pop();
+    fs::write(&path, bytes).unwrap();
+}
+
+/// Every tier, as a query by the hour sees it.
+fn by_hour(store: &Store) -> crate::Rollup {
+    let query = Query {
+        every: Some(Span::from_hours(1)),
+        aggregations: vec![Aggregation::Count, Aggregation::Sum, Aggregation::Max],
+        by_service: true,
+        ..Query::new("cpu")
+    };
+    store.snapshot().query(&query).unwrap()
+}
+
+#[test]
+fn a_lost_manifest_is_rebuilt_with_tiers_and_floors() {
+    let (folder, mut store) = new_store();
+    let root = folder.path().join("s");
+    for day in 0..8 {
+        for minute in 0..90 {
+            push(
+                &mut store,
+                "web",
+                &[(day * DAY + minute * 60, minute as f64)],
+            );
+        }
+        store.seal().unwrap();
+    }
+    store.retain(Timestamp::from_seconds(7 * DAY)).unwrap();
+    push(&mut store, "api", &[(8 * DAY, 1.0)]);
+    store.sync().unwrap();
+    let (parts, before) = (store.parts().to_vec(), by_hour(&store));
+    drop(store);
+    let sound = Store::rebuild(&root).unwrap_err().to_string();
+    assert!(sound.contains("is sound"), "{sound}");
+    lose_manifest(&root);
+    let lost = Snapshot::open(&root).map(|_| ()).unwrap_err();
+    assert!(lost.is_environment() && lost.to_string().contains("`prestage store rebuild`"));
+    let rebuilt = Store::rebuild(&root).unwrap();
+    assert_eq!((rebuilt.parts, rebuilt.superseded), (parts.len() as u64, 0));
+    let mut store = Store::open(&root).unwrap();
+    assert_eq!(store.parts(), parts);
+    assert_eq!(by_hour(&store), before);
+    let late = push(&mut store, "web", &[(4 * DAY, 1.0)]);
+    assert_eq!(late.rejected[&Reason::TooLate].count, 1);
+}
+
+#[test]
+fn rebuilding_names_a_partition_whose_rows_changed() {
+    let (folder, mut store) = new_store();
+    let root = folder.path().join("s");
+    for day in 0..2 {
+        push(
+            &mut store,
+            "web",
+            &[(day * DAY, 1.0), (day * DAY + 60, 2.0)],
+        );
+    }
+    store.seal().unwrap();
+    let part = store.parts()[0].clone();
+    drop(store);
+    let mut bytes = fs::read(part.path(&root)).unwrap();
+    // Behind the magic come the services, then times, then values, then the footer.
+    let place = bytes.windows(8).position(|w| w == 2.0_f64.to_le_bytes());
+    bytes[place.expect("two values are too few to compress") + 6] ^= 1;
+    fs::write(part.path(&root), bytes).unwrap();
+    fs::remove_file(root.join("manifest.json")).unwrap();
+    let rebuilt = Store::rebuild(&root).unwrap();
+    assert_eq!(rebuilt.damaged[0].0, part.file);
+    assert_eq!((rebuilt.damaged.len(), rebuilt.parts), (1, 1));
+    let mut store = Store::open(&root).unwrap();
+    assert_eq!(samples(&store, "web"), [(DAY, 1.0), (DAY + 60, 2.0)]);
+    // The number of the file in quarantine is not used again.
+    push(&mut store, "web", &[(0, 5.0)]);
+    store.seal().unwrap();
+    let number = |file: &str| file[file.len() - 14..].to_owned();
+    assert!(
+        store
+            .parts()
+            .iter()
+            .all(|other| number(&other.file) > number(&part.file))
+    );
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
-    /// Whatever the order of writes, seals, compactions and restarts: each time has its last value.
+    /// Whatever the order of writes, seals, compactions, restarts and lost manifests: each time has its last value.
     #[test]
     fn the_store_is_a_map_from_series_and_time(
-        steps in prop::collection::vec((0_u8..8, 0_i64..6, 0_i64..2 * DAY / 600, 0_u32..9), 1..60),
+        steps in prop::collection::vec((0_u8..9, 0_i64..6, 0_i64..2 * DAY / 600, 0_u32..9), 1..60),
     ) {
         let folder = tempfile::tempdir().unwrap();
         let mut store = Store::open_or_create(folder.path(), &small()).unwrap();
@@ -350,6 +438,13 @@ proptest! {
                 2 => {
                     store.sync().unwrap();
                     drop(store);
+                    store = Store::open(folder.path()).unwrap();
+                }
+                3 => {
+                    store.sync().unwrap();
+                    drop(store);
+                    lose_manifest(folder.path());
+                    prop_assert_eq!(Store::rebuild(folder.path()).unwrap().damaged, []);
                     store = Store::open(folder.path()).unwrap();
                 }
                 _ => {
