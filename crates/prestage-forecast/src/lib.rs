@@ -8,10 +8,12 @@
 //! price of refreshing it.
 //!
 //! Must never know: stores, templates, RL, whether the telemetry is simulated.
+pub mod backtest;
 mod model;
 mod normal;
 mod release;
 mod scaling;
+pub mod series;
 mod suite;
 
 mod dependency;
