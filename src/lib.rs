@@ -6,6 +6,7 @@
 //! of pipelines behind the controller's host port. What it must never know: the
 //! inner workings of the algorithms.
 pub mod agreement;
+pub mod backtest;
 pub mod calibrate;
 pub mod commands;
 pub mod compare;

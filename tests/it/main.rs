@@ -18,6 +18,8 @@ mod families;
 #[cfg(test)]
 mod fleet;
 #[cfg(test)]
+mod forecast;
+#[cfg(test)]
 mod lpt;
 #[cfg(test)]
 mod ports;

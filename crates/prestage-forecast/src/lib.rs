@@ -19,6 +19,8 @@ mod suite;
 mod dependency;
 mod hazard;
 
+pub mod events;
+
 pub use dependency::DependencyModel;
 pub use hazard::Hazard;
 pub use model::{

@@ -24,13 +24,13 @@ use super::{LEVELS, Model, Past, PointModel, Quantiles, Setting};
 
 /// Scaled errors that are kept for each anchor.
 const WINDOW: usize = 400;
-/// Standard normal errors the window starts with, times the scale's bias for normal errors: the
-/// geometric mean of |error| is 0.53 of their standard deviation.
+/// Standard normal errors the window starts with, times the scale's bias: the geometric mean of |error|
+/// is 0.53 of the standard deviation of normal errors and less for heavier tails.
 const PRIOR_ERRORS: usize = 19;
-const PRIOR_SPREAD: f64 = 1.9;
-/// Step of the levels' adaptation: over a window of errors a level may move by about its distance
-/// to the ends of the grid.
-const LEVEL_RATE: f64 = 0.004;
+const PRIOR_SPREAD: f64 = 2.5;
+/// Step of the levels' adaptation: four times as much cost a hundredth of the score on the first parts
+/// of recorded series, half as much changed nothing.
+const LEVEL_RATE: f64 = 0.002;
 /// Levels are kept inside this distance of 0 and 1.
 const LEVEL_MARGIN: f64 = 0.002;
 /// Samples in the memory of the recent size of errors.
@@ -163,7 +163,7 @@ impl Band {
             pending: vec![blank; steps],
             oldest: 0,
             usual: Mean::default(),
-            scale: LeastSquares::new(vec![0.0; FEATURES], 0.05, 0.9995),
+            scale: LeastSquares::new(vec![0.0; FEATURES], 0.3, 0.9995),
             errors: SortedWindow::new(WINDOW, prior),
             levels: LEVELS,
         }

@@ -33,8 +33,9 @@ pub const ENTRY: Entry = Entry {
 const MEMBERS: usize = 8;
 /// Seasons in the memory of a member's errors.
 const MEMORY_SEASONS: f64 = 10.0;
-/// A member with twice the error has this many powers of two less weight.
-const SHARPNESS: f64 = 6.0;
+/// A member with twice the error has this many powers of two less weight: the best of 2, 3, 4, 6 and 10
+/// on the first parts of recorded series, where the last two are worse by a hundredth.
+const SHARPNESS: f64 = 3.0;
 
 /// See the module.
 #[derive(Clone, Debug, Serialize, Deserialize)]
