@@ -6,6 +6,7 @@ mod demo;
 mod detect;
 mod eval;
 mod export;
+mod forecast;
 mod headroom;
 mod import;
 mod list;
@@ -59,6 +60,9 @@ enum Command {
     /// Find anomalies in recorded series, and compare the detectors that do.
     #[command(subcommand)]
     Detect(detect::DetectCommand),
+    /// Compare forecasters on recorded series.
+    #[command(subcommand)]
+    Forecast(forecast::ForecastCommand),
     /// Write a run folder's report again.
     Report(report::ReportArgs),
     /// Export the chosen policy of an evaluated run as an artifact.
@@ -130,6 +134,7 @@ impl CommandLine {
             Command::Replay(args) => replay::run(&args),
             Command::Calibrate(args) => calibrate::run(&args),
             Command::Detect(command) => detect::run(&command),
+            Command::Forecast(command) => forecast::run(&command),
             Command::Report(args) => report::run(&args),
             Command::Export(args) => export::run(&args),
             Command::Lpt(command) => lpt::run(&command),

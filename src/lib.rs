@@ -7,6 +7,7 @@
 //! inner workings of the algorithms.
 pub mod agreement;
 pub mod arms;
+pub mod backtest;
 pub mod calibrate;
 pub mod commands;
 pub mod compare;

@@ -4,10 +4,11 @@
 //! need types touch each other only through the runner pool, so every need type has a
 //! search of its own over its numbers, and all are evaluated in the same runs. The
 //! finalists, the best candidates of each need type joined, are run again together on
-//! fresh seeds, which undoes the luck of the first choice. The untuned arm always
-//! competes: tuning may not make things worse. Arms are given equal numbers of
-//! candidates, worlds and seeds, so equal simulated days up to a generation; what was
-//! spent is told with the result.
+//! fresh seeds, which undoes the luck of the first choice, beside the untuned arm. Numbers
+//! take the place of the untuned ones of a need type only when they surely cost less there
+//! (see [`SURELY`]): where nothing can be gained a search would else pick the luckiest
+//! noise. Arms are given equal numbers of candidates, worlds and seeds, so equal simulated
+//! days up to a generation; what was spent is told with the result.
 mod search;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::arms::{self, ArmEntry, centers_at};
 use crate::compare::{Contestant, STATIC_TUNED, run_all};
 use crate::progress::Progress;
+use crate::statistics::mean;
 
 use self::search::search;
 
@@ -34,7 +36,7 @@ pub struct TuneSpec {
     pub candidates: usize,
     /// Tuning seeds each is run on.
     pub seeds: usize,
-    /// Of these, run again.
+    /// Of these, run again, beside the untuned arm.
     pub finalists: usize,
     /// Fresh tuning seeds for them.
     pub fresh_seeds: usize,
@@ -209,68 +211,116 @@ impl Task<'_> {
         });
         candidates.extend(found.0);
         costs.extend(found.1);
-        let finalists = ranked(&candidates, &costs, spec.finalists.max(1));
+        let mut finalists = ranked(&candidates, &costs, spec.finalists.max(1));
+        finalists.push(candidates.swap_remove(0));
 
         let fresh = Seed::<Tuning>::several(seed, FRESH, spec.fresh_seeds.max(1));
         let final_runs = fresh.len() * self.scenarios.len();
         let label = format!("{label} finalists");
         let progress = Progress::new(&label, (finalists.len() * final_runs) as u64);
-        let final_costs = self.costs(&finalists, &fresh, &progress);
-        let values = ranked(&finalists, &final_costs, 1).remove(0);
-        let best: f64 = (0..4)
-            .map(|need| {
-                let of_need = final_costs.iter().map(|cost| cost[need]);
-                of_need.fold(f64::INFINITY, f64::min)
-            })
-            .sum();
+        let final_costs = self.costs_by_run(&finalists, &fresh, &progress);
+        let mut values = Values::default();
+        let mut usd_per_cell_hour = 0.0;
+        for (need, values) in values.iter_mut().enumerate() {
+            let of_need = |runs: &Vec<[f64; 4]>| runs.iter().map(|run| run[need]).collect();
+            let by_run: Vec<Vec<f64>> = final_costs.iter().map(of_need).collect();
+            let chosen = surest(&by_run);
+            values.clone_from(&finalists[chosen][need]);
+            usd_per_cell_hour += mean(&by_run[chosen]);
+        }
         let each = self.scenarios.iter().map(|s| u64::from(s.spec().days));
-        let episodes = candidates.len() * first.len() + finalists.len() * fresh.len();
+        let episodes = costs.len() * first.len() + finalists.len() * fresh.len();
         Found {
             values,
-            usd_per_cell_hour: best.max(1e-6),
+            usd_per_cell_hour: usd_per_cell_hour.max(1e-6),
             simulated_days: each.sum::<u64>() * episodes as u64,
         }
     }
 
-    /// Mean cost of each candidate per need type, US dollars an hour and cell of any
-    /// type, averaged over the worlds.
+    /// Mean cost of each candidate per need type; see [`Self::costs_by_run`].
     fn costs(
         &self,
         candidates: &[Values],
         seeds: &[Seed<Tuning>],
         progress: &Progress,
     ) -> Vec<[f64; 4]> {
+        let mean_of = |runs: Vec<[f64; 4]>| {
+            let count = runs.len() as f64;
+            let sum = |need: usize| runs.iter().map(|run| run[need]).sum::<f64>();
+            std::array::from_fn(|need| sum(need) / count)
+        };
+        let by_run = self.costs_by_run(candidates, seeds, progress);
+        by_run.into_iter().map(mean_of).collect()
+    }
+
+    /// Cost of each candidate in each run per need type, US dollars an hour and cell of any
+    /// type; world by world, seed by seed.
+    fn costs_by_run(
+        &self,
+        candidates: &[Values],
+        seeds: &[Seed<Tuning>],
+        progress: &Progress,
+    ) -> Vec<Vec<[f64; 4]>> {
         let contestants: Vec<Contestant> = candidates
             .iter()
             .map(|values| self.entry.contestant(self.centers, values))
             .collect();
-        let mut sums = vec![[0.0; 4]; candidates.len()];
+        let mut by_run = vec![Vec::new(); candidates.len()];
         for scenario in self.scenarios {
             let spec = scenario.spec();
             let cell_hours = f64::from(spec.services.count) * 4.0 * f64::from(spec.days) * 24.0;
-            let share = 1.0 / (cell_hours * self.scenarios.len() as f64);
             let runs = run_all(scenario, &contestants, seeds, progress);
-            for (sum, episodes) in sums.iter_mut().zip(&runs) {
-                for (sum, cost) in sum.iter_mut().zip(mean_by_need(episodes)) {
-                    *sum += share * cost;
-                }
+            for (costs, episodes) in by_run.iter_mut().zip(&runs) {
+                let of_episode = |episode| cost_by_need(episode).map(|usd| usd / cell_hours);
+                costs.extend(episodes.iter().map(of_episode));
             }
         }
-        sums
+        by_run
     }
+}
+
+/// How many standard errors of its paired saving a finalist must save to replace the
+/// untuned arm.
+pub const SURELY: f64 = 2.0;
+
+/// The cheapest finalist if it surely costs less than the last one, which is untuned; else
+/// that. Rows are finalists, columns runs that all of them met.
+fn surest(by_run: &[Vec<f64>]) -> usize {
+    let untuned = by_run.len() - 1;
+    let cheapest = (0..by_run.len())
+        .min_by(|&a, &b| mean(&by_run[a]).total_cmp(&mean(&by_run[b])))
+        .unwrap_or(untuned);
+    let saved: Vec<f64> = by_run[untuned]
+        .iter()
+        .zip(&by_run[cheapest])
+        .map(|(untuned, tuned)| untuned - tuned)
+        .collect();
+    match is_sure(&saved) {
+        true => cheapest,
+        false => untuned,
+    }
+}
+
+/// One run tells nothing of its error: then any saving will do.
+fn is_sure(saved: &[f64]) -> bool {
+    let (count, mean) = (saved.len() as f64, mean(saved));
+    let squares: f64 = saved.iter().map(|x| (x - mean).powi(2)).sum();
+    let error = match saved.len() {
+        0 | 1 => 0.0,
+        _ => (squares / (count - 1.0) / count).sqrt(),
+    };
+    mean > SURELY * error
 }
 
 /// Index of the first fresh tuning seed; those before are the search's.
 const FRESH: u64 = 1 << 20;
 
-fn mean_by_need(episodes: &[Episode]) -> [f64; 4] {
-    let mut mean = [0.0; 4];
-    for episode in episodes {
-        for cell in &episode.cells {
-            mean[need_index(cell.spec.need)] += cell.cost.total() / episodes.len() as f64;
-        }
+fn cost_by_need(episode: &Episode) -> [f64; 4] {
+    let mut cost = [0.0; 4];
+    for cell in &episode.cells {
+        cost[need_index(cell.spec.need)] += cell.cost.total();
     }
-    mean
+    cost
 }
 
 /// The `count` best combinations: the k-th joins the k-th best numbers of every need type.
@@ -313,7 +363,7 @@ mod tests {
             let spec = spec(search, candidates);
             let tuned = tune(&scenario, &spec, 7);
             assert_eq!(tuned, tune(&scenario, &spec, 7));
-            assert_eq!(tuned.simulated_days, 3 * (candidates as u64 * 2 + 2 * 2));
+            assert_eq!(tuned.simulated_days, 3 * (candidates as u64 * 2 + 3 * 2));
             let task = Task {
                 entry: arms::arm(STATIC_TUNED).unwrap(),
                 scenarios: std::slice::from_ref(&scenario),
@@ -340,7 +390,7 @@ mod tests {
             };
             let spec = spec(Search::CmaEs, 12);
             let tuned = tune_arm(&task, &spec, 3).unwrap();
-            assert!(tuned.simulated_days <= 2 * 3 * (12 * 2 + 2 * 2), "{name}");
+            assert!(tuned.simulated_days <= 2 * 3 * (12 * 2 + 3 * 2), "{name}");
             let text = serde_json::to_string(&tuned).unwrap();
             let again: TunedArm = serde_json::from_str(&text).unwrap();
             assert_eq!(again, tuned);
@@ -353,6 +403,30 @@ mod tests {
             centers: &KnobCenters::default(),
         };
         assert_eq!(tune_arm(&task, &spec(Search::Random, 2), 3), None);
+    }
+
+    #[test]
+    fn a_finalist_must_surely_save() {
+        let untuned = vec![10.0, 20.0, 30.0, 40.0];
+        let lucky = vec![2.0, 26.0, 31.0, 39.0];
+        let cheaper: Vec<f64> = untuned.iter().map(|cost| cost - 0.5).collect();
+        assert_eq!(
+            surest(&[lucky.clone(), untuned.clone()]),
+            1,
+            "a mean of 0.5 with an error of 2.9"
+        );
+        assert_eq!(
+            surest(&[cheaper, untuned.clone()]),
+            0,
+            "the same on every run"
+        );
+        assert_eq!(
+            surest(&[untuned.clone(), untuned.clone()]),
+            1,
+            "nothing saved"
+        );
+        assert_eq!(surest(&[vec![9.0], vec![10.0]]), 0, "one run");
+        assert!(is_sure(&[1.0, 1.0]) && !is_sure(&[1.0, -0.5]) && !is_sure(&[0.0, 0.0]));
     }
 
     #[test]

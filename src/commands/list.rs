@@ -4,6 +4,7 @@ use clap::{Args, ValueEnum};
 use prestage_controller::{BASELINES, KNOBS, PRICE_BOOKS};
 use prestage_envs::ENVS;
 use prestage_forecast::NEED_MODELS;
+use prestage_forecast::series::FORECASTERS;
 use prestage_lpt::{DRIVERS, TemplateSet};
 use prestage_telemetry::detect::DETECTORS;
 use prestage_world::{Scenario, WORKLOADS};
@@ -28,6 +29,7 @@ enum Kind {
     Scenarios,
     Workloads,
     Forecasters,
+    NeedModels,
     Detectors,
     Baselines,
     Arms,
@@ -56,7 +58,11 @@ fn entries(kind: Kind) -> Result<Vec<(String, String)>> {
             .iter()
             .map(|entry| pair(entry.name, entry.about))
             .collect(),
-        Kind::Forecasters => NEED_MODELS
+        Kind::Forecasters => FORECASTERS
+            .iter()
+            .map(|entry| pair(entry.name, entry.about))
+            .collect(),
+        Kind::NeedModels => NEED_MODELS
             .iter()
             .map(|entry| pair(entry.name, entry.about))
             .collect(),

@@ -20,6 +20,8 @@ mod families;
 #[cfg(test)]
 mod fleet;
 #[cfg(test)]
+mod forecast;
+#[cfg(test)]
 mod ladder;
 #[cfg(test)]
 mod lpt;

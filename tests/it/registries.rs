@@ -12,10 +12,11 @@ use prestage_world::Scenario;
 use crate::stdout_of;
 
 /// What `prestage list` knows.
-const KINDS: [&str; 13] = [
+const KINDS: [&str; 14] = [
     "scenarios",
     "workloads",
     "forecasters",
+    "need-models",
     "detectors",
     "baselines",
     "arms",

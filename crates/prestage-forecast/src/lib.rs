@@ -8,14 +8,18 @@
 //! price of refreshing it.
 //!
 //! Must never know: stores, templates, RL, whether the telemetry is simulated.
+pub mod backtest;
 mod model;
 mod normal;
 mod release;
 mod scaling;
+pub mod series;
 mod suite;
 
 mod dependency;
 mod hazard;
+
+pub mod events;
 
 pub use dependency::DependencyModel;
 pub use hazard::Hazard;

@@ -84,6 +84,9 @@ pub static NEED_MODELS: &[Entry] = &[
     crate::release::ENTRY,
     crate::dependency::ENTRY,
     crate::suite::ENTRY,
+    crate::events::RELEASE,
+    crate::events::DEPENDENCY,
+    crate::events::SUITE,
 ];
 
 /// The default model of a need type.
@@ -156,6 +159,32 @@ mod tests {
         };
         for (load, expected) in [(0.0, 2), (100.0, 2), (100.1, 3), (150.0, 3), (f64::NAN, 2)] {
             assert_eq!(required_replicas(load, rule), expected, "load {load}");
+        }
+    }
+
+    #[test]
+    fn every_model_is_total_without_data_and_its_name_is_its_own() {
+        let input = NeedModelInput {
+            service: ServiceId(0),
+            rated_load_per_replica: 10.0,
+            suite_budget_s: 600.0,
+        };
+        let tail = Tail::new(1, Span::MAX);
+        for (i, entry) in NEED_MODELS.iter().enumerate() {
+            let mut model = (entry.build)(input);
+            for day in 0..40 {
+                let now = Timestamp::from_seconds(1_704_067_200) + Span::from_days(day);
+                model.observe(&tail, now);
+                model.retrain(now);
+                for hours in [0, 1, 24, 24 * 30] {
+                    let p = model.probability(now, Span::from_hours(hours));
+                    assert!((0.0..=1.0).contains(&p), "{}: {p}", entry.name);
+                }
+            }
+            let figures = [model.demand_ratio(), model.headroom(), model.skill()];
+            assert!(figures.iter().all(|x| x.is_finite()), "{}", entry.name);
+            let earlier = NEED_MODELS[..i].iter();
+            assert_eq!(earlier.filter(|other| other.name == entry.name).count(), 0);
         }
     }
 

@@ -1,0 +1,154 @@
+//! `prestage forecast`: its output, its independence of threads, its refusals, and what the default
+//! is worth on recorded worlds where they lie beside the clone.
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{run, stdout_of, text};
+
+/// Hours of a load with a daily rhythm and noise without a generator.
+fn write_hours(path: &Path, hours: usize) {
+    let mut csv = String::from("epoch,value\n");
+    for hour in 0..hours {
+        let phase = (hour % 24) as f64 / 24.0 * std::f64::consts::TAU;
+        let noise = (hour * hour * 7_919 % 1_009) as f64 / 1_009.0;
+        let value = 100.0 + 30.0 * phase.sin() + 20.0 * noise;
+        writeln!(csv, "{},{value}", 1_700_006_400 + hour * 3_600).unwrap();
+    }
+    std::fs::write(path, csv).unwrap();
+}
+
+fn two_files() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    write_hours(&folder.path().join("a.csv"), 24 * 20);
+    write_hours(&folder.path().join("b.csv"), 24 * 30);
+    folder
+}
+
+fn backtest(args: &[&str]) -> Value {
+    let fixed = ["forecast", "backtest", "--format", "json"];
+    serde_json::from_str(&stdout_of(&[&fixed[..], args].concat())).unwrap()
+}
+
+#[test]
+fn the_default_beats_seasonal_naive_whatever_the_threads() {
+    let folder = two_files();
+    let one = backtest(&[text(folder.path()), "--step", "1h", "--threads", "1"]);
+    let two = backtest(&[text(folder.path()), "--step", "1h", "--threads", "2"]);
+    assert_eq!(one, two);
+    assert_eq!(one["series"], 2);
+    assert_eq!(one["models"].as_array().unwrap().len(), 8);
+    assert_eq!(one["models"][0]["name"], "ensemble");
+    let ratio = one["relative_mase"].as_f64().unwrap();
+    // Uniform noise: seasonal naive errs by a third of its range, the best by a quarter.
+    assert!((0.6..0.9).contains(&ratio), "{ratio}");
+    let covered = one["coverage90"].as_f64().unwrap();
+    assert!((0.8..0.97).contains(&covered), "{covered}");
+}
+
+#[test]
+fn baselines_stand_beside_a_chosen_model() {
+    let folder = two_files();
+    let file = folder.path().join("a.csv");
+    let args = [
+        "forecast",
+        "backtest",
+        text(&file),
+        "--model",
+        "theta",
+        "--format",
+        "csv",
+    ];
+    let printed = stdout_of(&args);
+    let names: Vec<&str> = printed
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split(',').nth(2))
+        .collect();
+    assert_eq!(names, ["theta", "seasonal-naive", "persistence"]);
+}
+
+#[test]
+fn what_cannot_be_backtested_is_refused_with_the_next_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("short.csv");
+    write_hours(&file, 30);
+    let output = run(&["forecast", "backtest", text(&file)]);
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(
+        stderr.contains("long enough") && stderr.contains("--step"),
+        "{stderr}"
+    );
+
+    let output = run(&["forecast", "backtest", text(&file), "--model", "thet"]);
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(
+        stderr.contains("unknown forecaster `thet` (known: ensemble"),
+        "{stderr}"
+    );
+}
+
+/// The recorded worlds, if they are there.
+fn worlds() -> Option<Vec<PathBuf>> {
+    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/worlds");
+    let Ok(entries) = std::fs::read_dir(&shared) else {
+        eprintln!("skipped: no `{}`", shared.display());
+        return None;
+    };
+    let mut worlds: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    worlds.sort();
+    Some(worlds)
+}
+
+#[test]
+fn the_default_keeps_its_promise_on_recorded_worlds() {
+    let Some(worlds) = worlds() else { return };
+    let mut args: Vec<&str> = worlds.iter().map(|world| text(world)).collect();
+    args.extend(["--model", "ensemble", "--origins", "60"]);
+    let found = backtest(&args);
+    for task in found["tasks"].as_array().unwrap() {
+        let figure = |key: &str| task[key].as_f64().unwrap();
+        assert!(
+            figure("relative_mase") <= 0.8,
+            "{}",
+            figure("relative_mase")
+        );
+        assert!(
+            figure("relative_crps") <= 0.6,
+            "{}",
+            figure("relative_crps")
+        );
+        let covered = figure("coverage90");
+        assert!((0.85..0.95).contains(&covered), "{covered}");
+    }
+}
+
+#[test]
+fn need_models_of_events_beat_both_baselines_on_recorded_worlds() {
+    let Some(worlds) = worlds() else { return };
+    let mut args: Vec<&str> = worlds.iter().map(|world| text(world)).collect();
+    args.extend([
+        "--step",
+        "1d",
+        "--model",
+        "seasonal-naive",
+        "--origins",
+        "1",
+    ]);
+    let found = backtest(&args);
+    let events = found["events"].as_array().unwrap();
+    for need in ["release", "dependency", "suite"] {
+        let name = format!("{need}-mixture");
+        let event = events.iter().find(|event| event["model"] == name).unwrap();
+        for rival in ["vs_histogram_interval", "vs_poisson_interval"] {
+            let lower = event[rival][0].as_f64().unwrap();
+            assert!(lower > 0.0, "{name}, {rival}: {lower}");
+        }
+        let ece = event["ece"].as_f64().unwrap();
+        assert!(ece <= 0.03, "{name}: {ece}");
+    }
+}
