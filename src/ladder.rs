@@ -13,7 +13,7 @@ mod tables;
 mod verdict;
 
 pub use climb::{Climbed, climb};
-pub use experiment::{EXPERIMENT, Experiment, read as read_experiment};
+pub use experiment::{EXPERIMENT, Experiment, Variant, World, read as read_experiment};
 pub use rungs::{Ladder, Rung, Totals, correct_for_many};
 pub use tables::{headroom_csv, headroom_table, ladder_csv};
 pub use verdict::{Headroom, WORTHWHILE};

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{OutputArgs, RunArgs, given, print, print_table};
 use crate::config::{Budgets, RunConfig};
-use crate::ladder::{Ladder, climb, headroom_table};
+use crate::ladder::{Ladder, World, climb, headroom_table};
 use crate::output::Format;
 
 /// What the headroom is measured with: the cheapest rivals of a learnt policy, and the bound.
@@ -40,9 +40,11 @@ pub(super) fn run(args: &HeadroomArgs) -> Result<()> {
     let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
     let folder = args.out.as_deref().unwrap_or(scratch.path());
     let arms = ARMS.map(str::to_owned);
+    let name = config.scenario.name.clone();
+    let world = World { name, config };
     let climbed = args
         .run
-        .on_threads(|| climb(folder, &config, &arms, &given()))?;
+        .on_threads(|| climb(folder, &world, &arms, &given()))?;
     let ladder = Ladder::of(&climbed);
     match args.output.format {
         Format::Json => {

@@ -6,8 +6,8 @@ use clap::Args;
 
 use super::{OutputArgs, given, print_table};
 use crate::ladder::{
-    Climbed, EXPERIMENT, Ladder, climb, correct_for_many, headroom_csv, headroom_table, ladder_csv,
-    read_experiment,
+    Climbed, EXPERIMENT, Ladder, World, climb, correct_for_many, headroom_csv, headroom_table,
+    ladder_csv, read_experiment,
 };
 use crate::report;
 use crate::run_folder;
@@ -32,14 +32,16 @@ pub struct ExperimentArgs {
 
 pub(super) fn run(args: &ExperimentArgs) -> Result<()> {
     let experiment = read_experiment(&args.experiment)?;
+    let worlds = experiment.worlds()?;
     for family in &args.families {
+        let names: Vec<&str> = worlds.iter().map(|world| world.name.as_str()).collect();
         ensure!(
-            experiment.families.contains(family),
+            names.contains(&family.as_str()),
             "the experiment has no family `{family}` (it has: {})",
-            experiment.families.join(", ")
+            names.join(", ")
         );
     }
-    let wanted = |family: &&String| args.families.is_empty() || args.families.contains(family);
+    let wanted = |world: &&World| args.families.is_empty() || args.families.contains(&world.name);
     run_folder::create_folder(&args.out)?;
     let text = toml::to_string(&experiment)?;
     run_folder::write_file(&args.out.join(EXPERIMENT), text.as_bytes())?;
@@ -47,12 +49,11 @@ pub(super) fn run(args: &ExperimentArgs) -> Result<()> {
         .num_threads(args.threads)
         .build()?;
     let mut ladders: Vec<Ladder> = Vec::new();
-    for family in experiment.families.iter().filter(wanted) {
-        let config = experiment.config(family)?;
-        let folder = args.out.join(&config.scenario.name);
-        eprintln!("{family}: {}", folder.display());
+    for world in worlds.iter().filter(wanted) {
+        let folder = args.out.join(&world.name);
+        eprintln!("{}: {}", world.name, folder.display());
         let climbed: Climbed =
-            pool.install(|| climb(&folder, &config, &experiment.arms, &given()))?;
+            pool.install(|| climb(&folder, world, &experiment.arms, &given()))?;
         report::write(&folder)?;
         ladders.push(Ladder::of(&climbed));
     }

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use prestage_envs::{Seed, Validation};
 use serde::{Deserialize, Serialize};
 
+use super::World;
 use super::openings::{Opening, open};
 use crate::arms::{ARMS, Class, arm};
 use crate::compare::{Contestant, run_all};
@@ -20,7 +21,7 @@ pub const VALIDATION: &str = "validation.json";
 
 /// A family with its results.
 pub struct Climbed {
-    /// The scenario's name.
+    /// The scenario's name, with its variant.
     pub family: String,
     /// Simulated days of a scenario.
     pub days: f64,
@@ -44,7 +45,8 @@ struct Validated {
 ///
 /// # Errors
 /// When the folder holds another configuration, or cannot be written.
-pub fn climb(run: &Path, config: &RunConfig, arms: &[String], command: &str) -> Result<Climbed> {
+pub fn climb(run: &Path, world: &World, arms: &[String], command: &str) -> Result<Climbed> {
+    let config = &world.config;
     begin(run, config)?;
     let centers = static_policy(run, config)?.centers;
     let mut adaptive: Vec<(String, Contestant)> = Vec::new();
@@ -72,7 +74,7 @@ pub fn climb(run: &Path, config: &RunConfig, arms: &[String], command: &str) -> 
         }
     };
     Ok(Climbed {
-        family: config.scenario.name.clone(),
+        family: world.name.clone(),
         days: f64::from(config.scenario.days),
         seed: config.seed,
         rows,

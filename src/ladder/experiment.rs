@@ -37,6 +37,28 @@ pub struct Experiment {
     /// Held-out and validation scenarios a family.
     #[serde(default)]
     pub eval: EvalSpec,
+    /// Every family is run in each of these; as it is when there is none.
+    #[serde(default, rename = "variant", skip_serializing_if = "Vec::is_empty")]
+    pub variants: Vec<Variant>,
+}
+
+/// A family with something changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Variant {
+    /// Follows the family's name in tables and folders: lower case, digits, `-` and `.`.
+    pub name: String,
+    /// Overrides, `key.path=value`, after those of the experiment.
+    pub set: Vec<String>,
+}
+
+/// What one ladder is made for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct World {
+    /// In tables, and name of the run folder.
+    pub name: String,
+    /// Its run.
+    pub config: RunConfig,
 }
 
 fn one() -> u64 {
@@ -67,11 +89,23 @@ impl Experiment {
             !self.families.is_empty(),
             "`families` is empty\n\nhint: `prestage list scenarios` shows those shipped"
         );
-        for (index, family) in self.families.iter().enumerate() {
-            if self.families[..index].contains(family) {
-                bail!("`families` names `{family}` twice");
+        for variant in &self.variants {
+            let is_plain =
+                |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);
+            ensure!(
+                variant
+                    .name
+                    .starts_with(|c: char| c.is_ascii_alphanumeric())
+                    && variant.name.chars().all(is_plain),
+                "`variant` is named `{}` (allowed: lower case, digits, `-` and `.`)",
+                variant.name
+            );
+        }
+        let worlds = self.worlds()?;
+        for (index, world) in worlds.iter().enumerate() {
+            if worlds[..index].iter().any(|known| known.name == world.name) {
+                bail!("`families` and `variant` give `{}` twice", world.name);
             }
-            self.config(family)?;
         }
         for (index, name) in self.arms.iter().enumerate() {
             if self.arms[..index].contains(name) {
@@ -86,20 +120,60 @@ impl Experiment {
         Ok(())
     }
 
-    /// The run of one family.
-    pub fn config(&self, family: &str) -> Result<RunConfig> {
+    /// Every family in every variant.
+    ///
+    /// # Errors
+    /// When a scenario does not exist or an override does not fit it.
+    pub fn worlds(&self) -> Result<Vec<World>> {
+        let mut worlds = Vec::new();
+        for family in &self.families {
+            if self.variants.is_empty() {
+                let config = self.config(family, &[])?;
+                let name = config.scenario.name.clone();
+                worlds.push(World { name, config });
+            }
+            for variant in &self.variants {
+                let config = self
+                    .config(family, &variant.set)
+                    .with_context(|| format!("`variant` `{}`", variant.name))?;
+                let name = format!("{}.{}", config.scenario.name, variant.name);
+                worlds.push(World { name, config });
+            }
+        }
+        Ok(worlds)
+    }
+
+    fn config(&self, family: &str, more: &[String]) -> Result<RunConfig> {
         let budgets = Budgets {
             tune: self.tune.clone(),
             eval: self.eval.clone(),
             ..Budgets::default()
         };
-        RunConfig::resolve(family, self.seed, &self.set, budgets)
+        RunConfig::resolve(family, self.seed, &[&self.set, more].concat(), budgets)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_family_is_run_in_every_variant() {
+        let experiment: Experiment = toml::from_str(
+            "question = \"?\"\nfamilies = [\"demo\", \"poisson\"]\narms = []\nset = [\"days=4\"]\n\
+             [[variant]]\nname = \"d3-0\"\nset = [\"dials.shared_runners=0\"]\n\
+             [[variant]]\nname = \"short\"\nset = [\"days=3\"]\n",
+        )
+        .unwrap();
+        let worlds = experiment.worlds().unwrap();
+        let names: Vec<&str> = worlds.iter().map(|world| world.name.as_str()).collect();
+        assert_eq!(
+            names,
+            ["demo.d3-0", "demo.short", "poisson.d3-0", "poisson.short"]
+        );
+        assert_eq!(worlds[0].config.scenario.days, 4);
+        assert_eq!(worlds[1].config.scenario.days, 3);
+    }
 
     #[track_caller]
     fn check_refused(text: &str, wanted: &str) {
@@ -119,6 +193,13 @@ mod tests {
             "twice",
         );
         check_refused(&format!("{start}families = [\"nowhere\"]\n"), "nowhere");
+        let variant = |name: &str, set: &str| {
+            format!(
+                "{start}families = [\"demo\"]\n[[variant]]\nname = \"{name}\"\nset = [\"{set}\"]\n"
+            )
+        };
+        check_refused(&variant("../up", "days=3"), "`../up`");
+        check_refused(&variant("d9", "dials.nothing=1"), "`variant` `d9`");
         let arms =
             |name: &str| format!("question = \"?\"\nfamilies = [\"demo\"]\narms = [\"{name}\"]\n");
         check_refused(&arms("linaer"), "there is no arm `linaer`");
