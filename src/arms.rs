@@ -15,6 +15,7 @@ mod recalibration;
 mod sensors;
 #[cfg(test)]
 mod stand;
+mod static_retuned;
 mod static_tuned;
 mod steered;
 
@@ -92,6 +93,8 @@ enum Build {
     Baseline,
     /// Constant knobs at its numbers.
     Knobs,
+    /// Constant knobs at its offsets from the static policy's.
+    Offsets,
     /// An adaptive rule over the static policy.
     Adaptive {
         parameters: fn() -> &'static [Parameter],
@@ -141,6 +144,12 @@ pub static ARMS: &[ArmEntry] = &[
         class: Class::Static,
         about: "the best constant knobs that a search found on tuning seeds",
         build: Build::Knobs,
+    },
+    ArmEntry {
+        name: "static-retuned",
+        class: Class::Static,
+        about: "constant knobs searched on from the static policy, as long again as an adaptive arm",
+        build: Build::Offsets,
     },
     ArmEntry {
         name: "recalibration",
@@ -239,6 +248,7 @@ impl ArmEntry {
         match self.build {
             Build::Baseline => self.baseline().rule.map_or(&[], |rule| rule.parameters),
             Build::Knobs => &KNOB_SPACE,
+            Build::Offsets => static_retuned::PARAMETERS,
             Build::Adaptive { parameters, .. } | Build::Privileged { parameters, .. } => {
                 parameters()
             }
@@ -257,7 +267,7 @@ impl ArmEntry {
     pub fn stands_on_static(&self) -> bool {
         matches!(
             self.build,
-            Build::Adaptive { .. } | Build::Privileged { .. }
+            Build::Offsets | Build::Adaptive { .. } | Build::Privileged { .. }
         )
     }
 
@@ -286,6 +296,10 @@ impl ArmEntry {
             }
             Build::Baseline => Contestant::baseline(self.baseline().arm_with(&centers, &values)),
             Build::Knobs => Contestant::baseline(Arm::at(self.name, centers_at(&values))),
+            Build::Offsets => {
+                let centers = static_retuned::centers(&centers, &values);
+                Contestant::baseline(Arm::at(self.name, centers))
+            }
             Build::Adaptive { make, .. } => turner(
                 centers.clone(),
                 KnobTurner::Adaptive(Arc::new(move || {

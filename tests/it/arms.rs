@@ -76,7 +76,7 @@ fn rules_without_weight_are_the_static_policy_to_the_bit() {
         &setting,
         &Contestant::baseline(prestage_controller::Arm::at("s", centers.clone())),
     );
-    for name in ["linear", "gain-schedule", "privileged"] {
+    for name in ["static-retuned", "linear", "gain-schedule", "privileged"] {
         let neutral = run(&setting, &arm(name).unwrap().untuned(&centers));
         assert_eq!(neutral.log_digest, fixed.log_digest, "{name}");
     }

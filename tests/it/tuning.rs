@@ -46,6 +46,52 @@ fn a_tuned_run_is_compared_without_any_policy_and_is_the_same_at_any_thread_coun
 }
 
 #[test]
+fn arms_are_tuned_around_the_static_policy_and_compared_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let args = [
+        "tune",
+        "demo",
+        "--arm",
+        "linear",
+        "--arm",
+        "hpa-like",
+        "--out",
+        text(&out),
+    ];
+    stdout_of(&[&args[..], &SMALL].concat());
+    for name in ["linear", "hpa-like"] {
+        let file = out.join("arms").join(format!("{name}.json"));
+        let tuned: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        assert_eq!(tuned["arm"], name);
+        assert!(tuned["simulated_days"].as_u64().unwrap() > 0);
+    }
+    let eval = ["eval", text(&out), "--scenarios", "2", "--format", "csv"];
+    let table = stdout_of(&eval);
+    let lines = |name: &str| table.lines().filter(|line| line.starts_with(name)).count();
+    assert_eq!((lines("linear,"), lines("hpa-like,")), (1, 1), "{table}");
+
+    let file = out.join("arms/linear.json");
+    let spoiled = std::fs::read_to_string(&file)
+        .unwrap()
+        .replace("\"is_working\"", "\"is_wrking\"");
+    std::fs::write(&file, spoiled).unwrap();
+    let refused = run(&eval);
+    let message = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success());
+    assert!(message.contains("`is_working` is missing"), "{message}");
+
+    for (arm, hint) in [("reactive", "nothing to tune"), ("liner", "known: never")] {
+        let place = folder.path().join("other");
+        let refused = run(&["tune", "demo", "--arm", arm, "--out", text(&place)]);
+        let message = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && !place.exists());
+        assert!(message.contains(hint), "{message}");
+    }
+}
+
+#[test]
 fn a_search_that_does_not_exist_is_refused_with_those_that_do() {
     let output = run(&["tune", "demo", "--set", "tune.search=simplex"]);
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
