@@ -3,12 +3,14 @@
 //!
 //! Must never know: burn, the command line, files.
 mod cell_env;
+mod clairvoyant;
 mod episode;
 mod registry;
 mod seeds;
 mod vector;
 
 pub use cell_env::{CellEnv, CellEnvOptions};
+pub use clairvoyant::{Bound, CellBound, clairvoyant};
 pub use episode::{CellResult, Episode, EpisodeHost, Moment, Setting, run_arm, run_episode};
 pub use registry::{ENVS, EnvEntry};
 pub use seeds::SeedSet;
