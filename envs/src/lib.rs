@@ -3,6 +3,7 @@
 //!
 //! Must never know: burn, the command line, files.
 mod cell_env;
+mod clairvoyant;
 mod episode;
 mod privileged;
 mod registry;
@@ -10,6 +11,7 @@ mod seeds;
 mod vector;
 
 pub use cell_env::{CellEnv, CellEnvOptions};
+pub use clairvoyant::{Bound, CellBound, clairvoyant};
 pub use episode::{CellResult, Episode, EpisodeHost, Moment, Setting, run_arm, run_episode};
 pub use privileged::{Latent, Privileged, PrivilegedPolicy};
 pub use registry::{ENVS, EnvEntry};

@@ -77,8 +77,7 @@ impl World {
     /// start until the pool has shrunk.
     pub(crate) fn outage(&mut self, index: usize) {
         let outage = self.record.outages[index];
-        let lost = (f64::from(self.options.runners) * outage.share).round() as u32;
-        self.set_runners(self.options.runners - lost.min(self.options.runners - 1));
+        self.set_runners(self.options.runners_in_outage(outage.share));
         self.queue
             .schedule(outage.until.max(self.now), Event::OutageOver);
     }

@@ -19,11 +19,13 @@ mod load;
 mod pool;
 mod ports;
 mod replay;
+mod requirement;
 mod scenario;
 mod scenario_error;
 mod sliding_max;
 mod snapshot;
 mod stage;
+mod stage_times;
 mod suites;
 mod workloads;
 mod world;
@@ -35,8 +37,9 @@ pub use exogenous::{
     Service, SuiteRun, Window,
 };
 pub use ledger::CellTally;
-pub use load::{ServiceLevel, service_level};
+pub use load::{ServiceLevel, scaled_in, scaled_out, service_level};
 pub use replay::{ReplayError, ReplayOptions, from_history, to_history, write_history};
+pub use requirement::{Between, LoadCourse, Requirement, load_course};
 pub use scenario::{
     CalendarSpec, CellCounts, CommitsSpec, DependenciesSpec, DialsSpec, FreezeSpec, HolidaySpec,
     IncidentsSpec, OperationSpec, PROFILE_SLOTS, ReleasesSpec, RunnersSpec, Scenario, ScenarioSpec,
@@ -45,5 +48,7 @@ pub use scenario::{
 pub use scenario_error::{ScenarioError, nearest};
 pub use snapshot::{Snapshot, SnapshotError};
 pub use stage::{StageEvent, StageEventKind, StageId, StageOrigin};
+pub use stage_times::{StageCause, StageTimes};
+pub use suites::first_suite_need;
 pub use workloads::{WORKLOADS, Workload, noise_variogram};
 pub use world::{World, WorldOptions};

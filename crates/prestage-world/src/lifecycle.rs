@@ -7,23 +7,18 @@
 //! ```
 //! Every draw is addressed by cell and need (or minute), so a stage asked for at
 //! the same time takes the same time whoever asks.
-use prestage_controller::{CellId, NeedType, OnDemand, Outcome, StageEnd, StageRequest};
+use prestage_controller::{CellId, NeedType, Outcome, StageEnd, StageRequest};
 use prestage_des::SimTime;
 use prestage_telemetry::{Metric, Span};
 
 use crate::event_log::LogKind;
 use crate::exogenous::BuildResult;
+use crate::load::scaled_out;
 use crate::pool::{Job, class};
 use crate::stage::{Refresh, Stage, StageEvent, StageEventKind, StageId, StageOrigin};
+use crate::stage_times::StageCause;
 use crate::workloads::timestamp;
 use crate::world::{Event, List, World};
-
-/// Spread of the log durations of validation, review and writing.
-const VALIDATE_SIGMA: f64 = 0.3;
-const REVIEW_SIGMA: f64 = 0.6;
-const WRITE_SIGMA: f64 = 0.4;
-/// Rendering and committing a stage.
-const SYNTHESIS: SimTime = SimTime::from_secs(5);
 
 impl World {
     /// A need without a load behind it arises in an open cell.
@@ -108,7 +103,7 @@ impl World {
         if self.cells[cell.index()].requested.is_some() {
             return;
         }
-        let id = self.add_stage(cell, StageOrigin::Requested, required, SimTime::MAX, need);
+        let id = self.add_stage(cell, StageCause::Need(need), required, SimTime::MAX);
         self.cells[cell.index()].requested = Some(id);
         self.cells[cell.index()].tally.requested += 1;
         self.note(LogKind::Requested, cell.0, u64::from(required));
@@ -118,38 +113,22 @@ impl World {
                 magnitude: required,
             },
         );
-        match self.options.on_demand {
-            OnDemand::Template => {
-                self.queue
-                    .schedule(self.now + SYNTHESIS, Event::Written(id));
-            }
-            OnDemand::ByHand => {
-                let median = self.options.operation.hand_written_minutes * 60.0;
-                let seconds = self
-                    .streams
-                    .at("write", u64::from(cell.0), need)
-                    .lognormal(median, WRITE_SIGMA);
-                self.queue.schedule(
-                    self.now + SimTime::from_secs_f64(seconds),
-                    Event::Written(id),
-                );
-            }
-        }
+        let spec = &self.record.cells[cell.index()];
+        let writing = self
+            .options
+            .writing_time(spec, need, self.options.on_demand);
+        self.queue.schedule(self.now + writing, Event::Written(id));
     }
 
     /// The controller asks for a stage.
     pub(crate) fn propose_stage(&mut self, request: &StageRequest) {
         let cell = request.cell;
-        // Addressed by the minute: the same request at the same time draws the same.
-        let minute = self.now.div_floor(SimTime::from_minutes(1)) as u64;
+        let cause = StageCause::Ahead {
+            at: self.now,
+            working: self.is_working(),
+        };
         let ttl = SimTime::from_micros(request.ttl.0);
-        let id = self.add_stage(
-            cell,
-            StageOrigin::Predicted,
-            request.magnitude,
-            ttl,
-            (1 << 40) | minute,
-        );
+        let id = self.add_stage(cell, cause, request.magnitude, ttl);
         let state = &mut self.cells[cell.index()];
         state.predicted = Some(id);
         state.tally.predicted += 1;
@@ -180,22 +159,15 @@ impl World {
     fn add_stage(
         &mut self,
         cell: CellId,
-        origin: StageOrigin,
+        cause: StageCause,
         magnitude: u32,
         ttl: SimTime,
-        address: u64,
     ) -> StageId {
         let spec = &self.record.cells[cell.index()];
-        let times = self.options.stages.of(spec.need);
-        let operation = &self.options.operation;
-        let mut stream = self.streams.at("stage", u64::from(cell.0), address);
-        let validate = stream.lognormal(times.validate_minutes * 60.0, VALIDATE_SIGMA);
-        let review = stream.lognormal(times.review_minutes.max(1e-6) * 60.0, REVIEW_SIGMA);
-        let provision = times.provision_minutes * 60.0 * stream.uniform(0.8, 1.2);
-        let urgency = match origin {
-            StageOrigin::Requested => operation.urgent_review_factor,
-            StageOrigin::Predicted if self.is_working() => 1.0,
-            StageOrigin::Predicted => operation.off_hours_review_factor,
+        let times = self.options.stage_times(spec, cause);
+        let origin = match cause {
+            StageCause::Need(_) => StageOrigin::Requested,
+            StageCause::Ahead { .. } => StageOrigin::Predicted,
         };
         let id = StageId(self.stages.len() as u32);
         let service = spec.service.index();
@@ -208,9 +180,9 @@ impl World {
             ttl,
             expires_at: None,
             magnitude,
-            validate: SimTime::from_secs_f64(validate),
-            review: SimTime::from_secs_f64(review * urgency),
-            provision: SimTime::from_secs_f64(provision),
+            validate: times.validate,
+            review: times.review,
+            provision: times.provision,
             in_review: false,
             validated_at_commit: self.services[service].commits,
             refreshing: None,
@@ -235,25 +207,10 @@ impl World {
         }
     }
 
-    /// How long a build runs: a mixture of two lognormals with one median ratio,
-    /// the tail of real build times.
-    pub(crate) fn build_duration(&self, index: u32) -> SimTime {
-        let service = self.record.commits[index as usize].service;
-        let address = u64::from(index);
-        let mut stream = self.streams.at("build", u64::from(service), address);
-        let commits = &self.options.commits;
-        let usual = stream.lognormal(commits.build_minutes * 60.0, commits.build_sigma);
-        let slow = commits.slow_share > 0.0 && stream.unit() < commits.slow_share;
-        SimTime::from_secs_f64(if slow {
-            usual * commits.slow_factor
-        } else {
-            usual
-        })
-    }
-
     fn built(&mut self, index: u32) {
         let commit = self.record.commits[index as usize];
-        let seconds = self.build_duration(index).as_secs_f64();
+        let duration = self.options.build_duration(index, commit.service);
+        let seconds = duration.as_secs_f64();
         self.series(commit.service, Metric::BuildSeconds, seconds);
         if commit.build != BuildResult::Passed {
             self.series(commit.service, Metric::BuildFailuresTotal, 1.0);
@@ -382,9 +339,8 @@ impl World {
                     return;
                 };
                 let load = &self.loads[index];
-                let step =
-                    f64::from(load.capacity) * (1.0 + self.options.operation.scale_out_share);
-                let wanted = magnitude.max(load.required).max(step.ceil() as u32);
+                let step = scaled_out(load.capacity, self.options.operation.scale_out_share);
+                let wanted = magnitude.max(load.required).max(step);
                 self.resize(index, self.now, wanted);
             }
             NeedType::TestSuite => {

@@ -116,6 +116,26 @@ pub fn service_level(offered: f64, replicas: f64, rated_load_per_replica: f64) -
     }
 }
 
+/// Replicas that stay when `capacity` run and no more than `peak` were required over
+/// the stabilisation window: all of them, until a whole scale-out step has been idle.
+pub fn scaled_in(capacity: u32, peak: u32, scale_out_share: f64) -> u32 {
+    if f64::from(peak) * (1.0 + scale_out_share) <= f64::from(capacity) {
+        kept_replicas(peak, scale_out_share).min(capacity)
+    } else {
+        capacity
+    }
+}
+
+/// What a scale-in leaves: half a step above the peak.
+pub(crate) fn kept_replicas(peak: u32, scale_out_share: f64) -> u32 {
+    (f64::from(peak) * (1.0 + scale_out_share / 2.0)).ceil() as u32
+}
+
+/// Replicas after a step of scaling out.
+pub fn scaled_out(capacity: u32, scale_out_share: f64) -> u32 {
+    (f64::from(capacity) * (1.0 + scale_out_share)).ceil() as u32
+}
+
 impl World {
     /// A minute of every load.
     pub(crate) fn sweep_load(&mut self) {
@@ -128,12 +148,11 @@ impl World {
     /// swept a service at a time.
     pub(crate) fn sweep_service(&mut self, index: usize, at: SimTime) {
         let load = &mut self.loads[index];
-        let demand = &self.record.demands[index];
-        let is_new = load.follow(demand, at);
-        let value = demand.values.get(load.sample).copied().map(f64::from);
-        let Some(value) = value.filter(|value| value.is_finite()) else {
+        let before = load.sample;
+        let Some(value) = load.demanded(&self.record.demands[index], at) else {
             return;
         };
+        let is_new = load.sample != before;
         load.offer(value, self.options.retry_probability);
         load.require(
             at.as_micros() / MINUTE.as_micros(),
@@ -237,19 +256,29 @@ impl LoadState {
         }
     }
 
-    /// Moves on to the value in force at `now`; true when a new one has come. A
-    /// cursor, because the trace is read forwards and divisions are dear.
-    fn follow(&mut self, demand: &Demand, now: SimTime) -> bool {
-        let before = self.sample;
+    /// Moves on to the value in force at `now`, `None` where it is unknown. A cursor,
+    /// because the trace is read forwards and divisions are dear.
+    pub fn demanded(&mut self, demand: &Demand, now: SimTime) -> Option<f64> {
         while self.next_sample_at <= now && self.sample != demand.values.len() {
             self.sample = self.sample.wrapping_add(1);
             self.next_sample_at += demand.step;
         }
-        self.sample != before
+        let value = demand.values.get(self.sample).copied().map(f64::from);
+        value.filter(|value| value.is_finite())
+    }
+
+    /// As if no request had failed in the last minute.
+    pub fn forget_failures(&mut self) {
+        self.failed = 0.0;
+    }
+
+    /// The largest requirement of the stabilisation window.
+    pub fn peak_required(&self) -> u32 {
+        self.peak.max().unwrap_or(self.rule.min_replicas)
     }
 
     /// A minute's demand arrives, with what is repeated of the last minute's failures.
-    fn offer(&mut self, demand: f64, retry_probability: f64) {
+    pub fn offer(&mut self, demand: f64, retry_probability: f64) {
         self.offered = demand;
         if retry_probability > 0.0 && self.capacity > 0 {
             self.offered += retry_probability * self.failed;
@@ -263,7 +292,7 @@ impl LoadState {
     }
 
     /// The replicas that the recent load requires while a share is available.
-    fn require(&mut self, minute: i64, stabilization: i64) {
+    pub fn require(&mut self, minute: i64, stabilization: i64) {
         let filled = usize::from(self.filled);
         let mean = self.window[LOAD_WINDOW - filled..].iter().sum::<f64>() / filled as f64;
         self.required = required_replicas(mean / self.available, self.rule);
@@ -277,16 +306,16 @@ impl LoadState {
     /// window, and half a step is left: without that margin every wobble of the load
     /// would be a need. Where no cell exists somebody else scales, exactly.
     fn pressure(&self, at: SimTime, scale_out_share: f64) -> Pressure {
-        let peak = self.peak.max().unwrap_or(self.rule.min_replicas);
+        let peak = self.peak_required();
         let Some(cell) = self.open_cell(at) else {
             return Pressure::Resize(peak);
         };
         if self.required > self.capacity {
             return Pressure::Overload(cell);
         }
-        if f64::from(peak) * (1.0 + scale_out_share) <= f64::from(self.capacity) {
-            let kept = (f64::from(peak) * (1.0 + scale_out_share / 2.0)).ceil() as u32;
-            return Pressure::Resize(kept.min(self.capacity));
+        let kept = scaled_in(self.capacity, peak, scale_out_share);
+        if kept < self.capacity {
+            return Pressure::Resize(kept);
         }
         Pressure::Fits
     }

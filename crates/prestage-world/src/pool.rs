@@ -6,7 +6,7 @@
 //! back when it is interrupted or withdrawn.
 use prestage_controller::CellId;
 use prestage_des::preemptive::{Demand, Interrupted, OnLoss, Preemption, PreemptiveResource};
-use prestage_des::{EventId, SimTime};
+use prestage_des::{EventId, SimTime, Streams};
 use serde::{Deserialize, Serialize};
 
 use crate::event_log::LogKind;
@@ -58,6 +58,29 @@ pub(crate) fn runners(options: &WorldOptions, now: SimTime) -> PreemptiveResourc
     let mut runners = PreemptiveResource::new(options.runners as usize, preemption);
     runners.reset_statistics(now);
     runners
+}
+
+impl WorldOptions {
+    /// How long the build of the `index`-th commit of a record runs: a mixture of two
+    /// lognormals with one median ratio, the tail of real build times.
+    pub fn build_duration(&self, index: u32, service: u32) -> SimTime {
+        let streams = Streams::new(self.seed);
+        let mut stream = streams.at("build", u64::from(service), u64::from(index));
+        let commits = &self.commits;
+        let usual = stream.lognormal(commits.build_minutes * 60.0, commits.build_sigma);
+        let slow = commits.slow_share > 0.0 && stream.unit() < commits.slow_share;
+        SimTime::from_secs_f64(if slow {
+            usual * commits.slow_factor
+        } else {
+            usual
+        })
+    }
+
+    /// Runners that an outage of this share of the pool leaves.
+    pub fn runners_in_outage(&self, share: f64) -> u32 {
+        let lost = (f64::from(self.runners) * share).round() as u32;
+        self.runners - lost.min(self.runners - 1)
+    }
 }
 
 impl World {
@@ -145,7 +168,10 @@ impl World {
 
     fn duration(&self, job: Job) -> SimTime {
         match job {
-            Job::Build(index) | Job::Rebuild(index) => self.build_duration(index),
+            Job::Build(index) | Job::Rebuild(index) => {
+                let service = self.record.commits[index as usize].service;
+                self.options.build_duration(index, service)
+            }
             Job::Validate(id) | Job::Refresh(id) => self.stages[id.0 as usize].validate,
             Job::Retrain(..) => {
                 SimTime::from_secs_f64(self.options.operation.retrain_minutes * 60.0)
