@@ -108,7 +108,7 @@ fn worlds() -> Option<Vec<PathBuf>> {
 fn the_default_keeps_its_promise_on_recorded_worlds() {
     let Some(worlds) = worlds() else { return };
     let mut args: Vec<&str> = worlds.iter().map(|world| text(world)).collect();
-    args.extend(["--model", "ensemble", "--origins", "60"]);
+    args.extend(["--model", "ensemble", "--origins", "20"]);
     let found = backtest(&args);
     for task in found["tasks"].as_array().unwrap() {
         let figure = |key: &str| task[key].as_f64().unwrap();

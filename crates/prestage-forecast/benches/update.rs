@@ -56,7 +56,9 @@ fn need_models(criterion: &mut Criterion<CpuTime>) {
             model.retrain(now);
             model.probability(now, Span::from_hours(1))
         };
-        (0..14).for_each(|_| drop(black_box(day())));
+        for _ in 0..14 {
+            black_box(day());
+        }
         group.bench_function(entry.name, |bencher| bencher.iter(|| black_box(day())));
     }
     group.finish();
@@ -78,7 +80,9 @@ fn forecasters(criterion: &mut Criterion<CpuTime>) {
             }
             forecaster.predict(12)
         };
-        (0..30).for_each(|_| drop(black_box(day())));
+        for _ in 0..30 {
+            black_box(day());
+        }
         group.bench_function(entry.name, |bencher| bencher.iter(|| black_box(day())));
     }
     group.finish();

@@ -74,13 +74,9 @@ pub trait Forecaster: Send {
     /// The whole state, for [`Entry::restore`] of the same entry.
     fn save(&self) -> Vec<u8>;
 
-    /// Takes a whole history, oldest first, and retrains on it.
-    fn fit(&mut self, history: &[(Timestamp, f64)]) {
-        for &(at, value) in history {
-            self.update(at, value);
-        }
-        self.retrain();
-    }
+    /// Takes a whole history, oldest first, and retrains on it; also on the way, ever more rarely, so
+    /// that the errors which give the intervals are those of a trained model.
+    fn fit(&mut self, history: &[(Timestamp, f64)]);
 }
 
 /// What a forecaster has to say of itself.

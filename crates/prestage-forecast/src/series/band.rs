@@ -31,6 +31,9 @@ const PRIOR_SPREAD: f64 = 2.5;
 /// Step of the levels' adaptation: four times as much cost a hundredth of the score on the first parts
 /// of recorded series, half as much changed nothing.
 const LEVEL_RATE: f64 = 0.002;
+/// Independent errors after which half of their bias is believed; the point forecast stands for the
+/// rest. The tails keep their place.
+const BIAS_DOUBT: f64 = 10.0;
 /// Levels are kept inside this distance of 0 and 1.
 const LEVEL_MARGIN: f64 = 0.002;
 /// Samples in the memory of the recent size of errors.
@@ -212,10 +215,17 @@ impl Band {
 
     fn spread(&self, point: f64, features: &Features) -> Option<Quantiles> {
         let scale = self.local_scale(features);
-        Quantiles::rearranged(
-            self.levels
-                .map(|level| point + scale * self.errors.quantile(level)),
-        )
+        let bias = self.errors.quantile(self.levels[LEVELS.len() / 2]);
+        // Errors of forecasts that overlap depend on each other: a horizon's worth counts as one.
+        let independent = self.usual.count / self.steps as f64;
+        let doubted = BIAS_DOUBT / (independent + BIAS_DOUBT) * bias;
+        let mut values = [0.0; LEVELS.len()];
+        for (i, value) in values.iter_mut().enumerate() {
+            let error = self.errors.quantile(self.levels[i]);
+            let nearness = 1.0 - (2.0 * LEVELS[i] - 1.0).abs();
+            *value = point + scale * (error - doubted * nearness);
+        }
+        Quantiles::rearranged(values)
     }
 }
 

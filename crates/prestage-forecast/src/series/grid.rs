@@ -87,6 +87,19 @@ impl<M: Model> Forecaster for Gridded<M> {
         }
     }
 
+    fn fit(&mut self, history: &[(Timestamp, f64)]) {
+        let season = self.past.season().max(4);
+        let mut next = 2 * season;
+        for (i, &(at, value)) in history.iter().enumerate() {
+            self.update(at, value);
+            if i + 1 == next {
+                self.retrain();
+                next += (next / 3).max(season);
+            }
+        }
+        self.retrain();
+    }
+
     fn predict(&self, steps: usize) -> Quantiles {
         assert!(
             (1..=self.horizon).contains(&steps),

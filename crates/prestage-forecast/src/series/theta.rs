@@ -1,12 +1,12 @@
 //! The Theta method: a smoothed level with half of the long-run slope as drift.
 //!
 //! Assimakopoulos & Nikolopoulos (2000) in the form of Hyndman & Billah (2003), on values freed of
-//! the shortest season's profile. The winner of the M3 competition. Fails where a trend ends.
+//! the shortest season's profile, which is decomposed anew at each retraining. The winner of the M3 competition. Fails where a trend ends.
 use serde::{Deserialize, Serialize};
 
 use super::band::Banded;
 use super::grid::Gridded;
-use super::profile::Profile;
+use super::mstl::decompose;
 use super::registry::Entry;
 use super::{Past, PointModel, Setting};
 
@@ -23,8 +23,6 @@ pub const ENTRY: Entry = Entry {
 
 /// Smoothing constants that are tried at a retraining.
 const GRID: [f64; 7] = [0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.9];
-/// Visits in the memory of the profile.
-const PROFILE_MEMORY: u32 = 10;
 
 /// See the module.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -33,9 +31,8 @@ pub(super) struct Theta {
     drift: f64,
     level: f64,
     learnt: u64,
-    profile: Profile,
-    /// Mean over about a season, which the profile is measured against.
-    centre: f64,
+    /// Of the shortest season, zeros before the first retraining that knows two of it.
+    profile: Vec<f64>,
 }
 
 impl Theta {
@@ -45,57 +42,45 @@ impl Theta {
             drift: 0.0,
             level: 0.0,
             learnt: 0,
-            profile: Profile::new(setting.season(), PROFILE_MEMORY),
-            centre: 0.0,
+            profile: vec![0.0; setting.season()],
         }
     }
 
-    fn seasonal(&self, past: &Past, steps: usize) -> f64 {
-        let season = self.profile.season();
-        if season < 2 || self.learnt < 2 * season as u64 {
-            return 0.0;
-        }
-        self.profile.get(past.phase(steps, season))
+    fn seasonal(&self, slot: i64) -> f64 {
+        self.profile[slot.rem_euclid(self.profile.len() as i64) as usize]
     }
 }
 
 impl PointModel for Theta {
     fn learn(&mut self, past: &Past) {
+        self.level += self.drift;
         let Some(value) = past.observed() else {
-            self.level += self.drift;
             return;
         };
-        let season = self.profile.season();
         self.learnt += 1;
-        let memory = (self.learnt as f64).min(season as f64);
-        self.centre += (value - self.centre) / memory;
-        let level = value - self.seasonal(past, 0);
         let gain = self.smoothing.max(1.0 / self.learnt as f64);
-        self.level += self.drift + gain * (level - self.level - self.drift);
-        if self.learnt > season as u64 {
-            // Against the centred mean: half a season back the mean of the season around is known.
-            let half = season / 2;
-            let phase = past.phase(0, season).wrapping_add(season - half) % season;
-            self.profile.learn(phase, past.back(half) - self.centre);
-        }
+        self.level += gain * (value - self.seasonal(past.slot()) - self.level);
     }
 
     fn point(&self, past: &Past, steps: usize) -> f64 {
         let ahead = (steps - 1) as f64 + 1.0 / self.smoothing;
-        self.level + self.drift * ahead + self.seasonal(past, steps)
+        self.level + self.drift * ahead + self.seasonal(past.slot() + steps as i64)
     }
 
     fn retrain(&mut self, past: &Past) {
         let values = past.to_vec();
-        let season = self.profile.season();
+        let season = self.profile.len();
         if values.len() < 2 * season.max(4) {
             return;
         }
-        let first_ahead = values.len() - 1;
-        let freed: Vec<f64> = values
-            .iter()
-            .enumerate()
-            .map(|(i, value)| value - self.seasonal_back(past, first_ahead - i))
+        let first = past.slot() + 1 - values.len() as i64;
+        if season > 1 {
+            let profiles = decompose(&values, first, &[season]);
+            self.profile = profiles.into_iter().next().unwrap_or_default();
+        }
+        let freed: Vec<f64> = (first..)
+            .zip(&values)
+            .map(|(slot, value)| value - self.seasonal(slot))
             .collect();
         self.drift = 0.5 * slope(&freed);
         let best = GRID
@@ -106,14 +91,6 @@ impl PointModel for Theta {
             self.smoothing = smoothing;
             self.level = fit.level;
         }
-    }
-}
-
-impl Theta {
-    fn seasonal_back(&self, past: &Past, back: usize) -> f64 {
-        let season = self.profile.season();
-        let ahead = (season - back % season) % season;
-        self.seasonal(past, ahead)
     }
 }
 
