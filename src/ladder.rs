@@ -12,7 +12,7 @@ mod rungs;
 mod tables;
 mod verdict;
 
-pub use climb::{Climbed, climb};
+pub use climb::{CLAIRVOYANT, Climbed, climb};
 pub use experiment::{EXPERIMENT, Experiment, Variant, World, read as read_experiment};
 pub use rungs::{Ladder, Rung, Totals, correct_for_many};
 pub use tables::{headroom_csv, headroom_table, ladder_csv};

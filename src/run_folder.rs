@@ -249,9 +249,13 @@ pub fn append_progress(run: &Path, row: &Progress) -> Result<()> {
 
 /// Reads `results.csv`; refuses values that are not finite and two rows of one key.
 pub fn read_results(run: &Path) -> Result<Vec<ResultRow>> {
-    let path = run.join(RESULTS);
+    read_rows(&run.join(RESULTS))
+}
+
+/// Reads a file with the columns of `results.csv`; see [`read_results`].
+pub fn read_rows(path: &Path) -> Result<Vec<ResultRow>> {
     // The only column that may be empty: without it, trained arms would read as untrained.
-    let rows: Vec<ResultRow> = read_csv(&path, &["train_seed"])?;
+    let rows: Vec<ResultRow> = read_csv(path, &["train_seed"])?;
     let mut seen = BTreeSet::new();
     for (index, row) in rows.iter().enumerate() {
         let place = || format!("`{}`: line {}", path.display(), index + 2);

@@ -3,13 +3,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use prestage_envs::{Seed, Validation};
+use prestage_controller::NeedType;
+use prestage_envs::{Bound, Seed, Setting, Test, Validation, clairvoyant};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::World;
 use super::openings::{Opening, open};
 use crate::arms::{ARMS, Class, arm};
-use crate::compare::{Contestant, run_all};
+use crate::compare::{Contestant, run_all, setting};
 use crate::config::{CONFIG, RunConfig};
 use crate::evaluation::{evaluate, revision, static_policy, tuned_arm};
 use crate::moment::now;
@@ -18,6 +20,10 @@ use crate::run_folder::{self, MANIFEST, ResultRow};
 
 /// Name of the validation costs in a run folder.
 pub const VALIDATION: &str = "validation.json";
+/// Name of the clairvoyant bound in a run folder, columns as in `results.csv`.
+pub const BOUND: &str = "clairvoyant.csv";
+/// The bound's name among arms.
+pub const CLAIRVOYANT: &str = "clairvoyant";
 
 /// A family with its results.
 pub struct Climbed {
@@ -27,7 +33,7 @@ pub struct Climbed {
     pub days: f64,
     /// Seed of its intervals.
     pub seed: u64,
-    /// All rows, as in `results.csv`.
+    /// All rows, as in `results.csv`, with those of the clairvoyant bound.
     pub rows: Vec<ResultRow>,
     /// The adaptive arm that cost least on the validation seeds; none when none was tuned.
     pub adaptive: Option<String>,
@@ -58,7 +64,7 @@ pub fn climb(run: &Path, world: &World, arms: &[String], command: &str) -> Resul
         }
     }
     let adaptive = choose(run, config, &adaptive)?;
-    let rows = match is_evaluated(run, config)? {
+    let mut rows = match is_evaluated(run, config)? {
         true => run_folder::read_results(run)?,
         false => {
             let opening = Opening {
@@ -73,6 +79,7 @@ pub fn climb(run: &Path, world: &World, arms: &[String], command: &str) -> Resul
             evaluate(run, config, config.eval.scenarios, command)?.rows
         }
     };
+    rows.extend(bounds(run, config)?);
     Ok(Climbed {
         family: world.name.clone(),
         days: f64::from(config.scenario.days),
@@ -80,6 +87,42 @@ pub fn climb(run: &Path, world: &World, arms: &[String], command: &str) -> Resul
         rows,
         adaptive,
     })
+}
+
+/// The clairvoyant bound of every held-out scenario, in a file of its own: it is no arm.
+fn bounds(run: &Path, config: &RunConfig) -> Result<Vec<ResultRow>> {
+    let path = run.join(BOUND);
+    if path.exists() {
+        return run_folder::read_rows(&path);
+    }
+    let scenario = config.scenario()?;
+    let seeds: Vec<Seed<Test>> = Seed::several(config.seed, 0, config.eval.scenarios as usize);
+    let progress = Progress::new("bound", seeds.len() as u64);
+    let of_seed = |seed: &Seed<Test>| {
+        let setting = setting(&scenario, seed.value());
+        let bound = clairvoyant(&setting);
+        progress.step();
+        bound_rows(&setting, &bound, &scenario.spec().name, seed.value())
+    };
+    let rows: Vec<ResultRow> = seeds.par_iter().flat_map_iter(of_seed).collect();
+    run_folder::write_file(&path, &run_folder::csv_bytes(&rows)?)?;
+    Ok(rows)
+}
+
+fn bound_rows(setting: &Setting, bound: &Bound, scenario: &str, seed: u64) -> Vec<ResultRow> {
+    let of_need = |need: &NeedType| {
+        let cells = setting.record.cells.iter().zip(&bound.cells);
+        let costs = cells.filter(|(spec, _)| spec.need == *need);
+        ResultRow {
+            arm: CLAIRVOYANT.to_owned(),
+            scenario: scenario.to_owned(),
+            scenario_seed: seed,
+            need: need.to_string(),
+            cost_usd: costs.map(|(_, cell)| cell.cost.total()).sum(),
+            ..ResultRow::default()
+        }
+    };
+    NeedType::ALL.iter().map(of_need).collect()
 }
 
 fn begin(run: &Path, config: &RunConfig) -> Result<()> {

@@ -4,6 +4,7 @@ use crate::evaluation::Bounds;
 use crate::statistics::{Bootstrap, mean};
 
 use super::Climbed;
+use super::climb::CLAIRVOYANT;
 use super::rungs::{costs_of, grid, share};
 
 /// A share of the static policy's cost below which adapting is not worth its upkeep.
@@ -11,8 +12,6 @@ pub const WORTHWHILE: f64 = 0.02;
 
 /// Name of the arm that sees the hidden regime.
 const PRIVILEGED: &str = "privileged";
-/// Name of the lower bound.
-const CLAIRVOYANT: &str = "clairvoyant";
 
 /// Costs of the steps of a family in US dollars a scenario, and what lies between them as
 /// shares of the static policy's cost.
