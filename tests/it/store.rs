@@ -108,6 +108,42 @@ fn damage_is_named_and_the_check_is_a_gate() {
 }
 
 #[test]
+fn a_lost_manifest_is_rebuilt_and_openmetrics_text_comes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, store) = ingested(folder.path());
+    let path = |name: &str| text(&folder.path().join(name)).to_owned();
+    let metric = ["--metric", "requests_per_second"];
+    let ask = ["--every", "1h", "--by-service", "--format", "csv"];
+    let said = |store: &str| stdout_of(&[&["query", store][..], &metric, &ask].concat());
+    let before = said(&store);
+    std::fs::write(path("store/manifest.json"), "rubbish").unwrap();
+    let lost = run(&["query", &store]);
+    assert_eq!(lost.status.code(), Some(3));
+    let stderr = String::from_utf8_lossy(&lost.stderr).into_owned();
+    assert!(stderr.contains("`prestage store rebuild`"), "{stderr}");
+    stdout_of(&["store", "rebuild", &store]);
+    assert_eq!(said(&store), before);
+    assert_eq!(run(&["store", "rebuild", &store]).status.code(), Some(2));
+
+    let (exported, other, history) = (path("rps.om"), path("other"), path("history"));
+    let export = ["store", "export", &store, "--openmetrics", &exported];
+    stdout_of(&[&export[..], &metric].concat());
+    stdout_of(&["ingest", &other, &exported]);
+    assert_eq!(said(&other), before);
+    let import = ["import", "openmetrics", &exported, "--out", &history];
+    let streams = json(&import);
+    let traffic: Vec<u64> = streams[..2]
+        .iter()
+        .map(|stream| stream["rows"].as_u64().unwrap())
+        .collect();
+    let rows = json(&["query", &store])
+        .iter()
+        .find(|row| row["metric"] == "requests_per_second")
+        .and_then(|row| row["rows"].as_u64());
+    assert_eq!(Some(traffic.iter().sum()), rows);
+}
+
+#[test]
 fn questions_and_imports_that_cannot_be_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let (_, store) = ingested(folder.path());

@@ -2,9 +2,10 @@
 //! took: our half of `scripts/compare_duckdb.py`.
 //!
 //! ```sh
-//! fill DIR ROWS      # makes the store and says how fast
-//! fill DIR ask       # answers each line of standard input, which names a question: `rollup`, `window`, `sketch`
+//! fill DIR ROWS [SERVICES]   # makes the store (of 64 services) and says how fast
+//! fill DIR ask               # answers each line of standard input: `rollup`, `window`, `sketch`, `services`
 //! ```
+//! `services` is the rollup with each service by itself: its memory is that of the answer and of one day.
 //! An answer is the name, the CPU seconds and the number of rows, then each row: bucket (epoch seconds) and values.
 use std::error::Error;
 use std::io::{BufRead, BufWriter, Write};
@@ -16,25 +17,33 @@ use prestage_telemetry::{Span, Timestamp};
 use rustix::time::{ClockId, clock_gettime};
 
 const METRIC: &str = "requests_per_second";
-const SERVICES: usize = 64;
+const SERVICES_DEFAULT: usize = 64;
 const BATCH_ROWS: usize = 1 << 16;
 /// 2024-01-01, a sample of each service every minute from then on.
 const START: Timestamp = Timestamp::from_seconds(1_704_067_200);
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let directory = PathBuf::from(arguments.next().ok_or("usage: fill DIR ROWS|ask")?);
+    let usage = "usage: fill DIR ROWS [SERVICES], or fill DIR ask";
+    let directory = PathBuf::from(arguments.next().ok_or(usage)?);
     match arguments.next().as_deref() {
         Some("ask") => answer_all(&directory),
-        Some(rows) => fill(&directory, rows.parse()?),
-        None => Err("usage: fill DIR ROWS|ask".into()),
+        Some(rows) => {
+            let services = arguments.next().map(|text| text.parse()).transpose()?;
+            fill(
+                &directory,
+                rows.parse()?,
+                services.unwrap_or(SERVICES_DEFAULT),
+            )
+        }
+        None => Err(usage.into()),
     }
 }
 
-fn fill(directory: &Path, rows: usize) -> Result<(), Box<dyn Error>> {
+fn fill(directory: &Path, rows: usize, services: usize) -> Result<(), Box<dyn Error>> {
     let mut store = Store::open_or_create(directory, &StoreOptions::default())?;
     let mut series = Vec::new();
-    for service in 0..SERVICES {
+    for service in 0..services {
         series.push(store.series(METRIC, &format!("service-{service:02}"))?);
     }
     let mut samples = Samples {
@@ -117,6 +126,10 @@ fn question(name: &str) -> Result<Query, Box<dyn Error>> {
     let from = START + Span::from_days(100) + Span::from_hours(6);
     match name {
         "rollup" => Ok(rollup),
+        "services" => Ok(Query {
+            by_service: true,
+            ..rollup
+        }),
         "window" => Ok(Query {
             from,
             to: from + Span::from_days(1),
@@ -128,7 +141,7 @@ fn question(name: &str) -> Result<Query, Box<dyn Error>> {
             approximate: true,
             ..rollup
         }),
-        _ => Err(format!("question `{name}` (known: rollup, window, sketch)").into()),
+        _ => Err(format!("question `{name}` (known: rollup, window, sketch, services)").into()),
     }
 }
 
