@@ -10,7 +10,8 @@ use crate::ladder::{Ladder, World, climb, headroom_table};
 use crate::output::Format;
 
 /// What the headroom is measured with: the cheapest rivals of a learnt policy, and the bound.
-const ARMS: [&str; 7] = [
+const ARMS: [&str; 8] = [
+    "static-retuned",
     "recalibration",
     "fixed-share",
     "bandit",

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::World;
 use super::openings::{Opening, open};
-use crate::arms::{ARMS, Class, arm};
-use crate::compare::{Contestant, run_all, setting};
+use crate::arms::{ARMS, ArmEntry, Class, arm, values_of};
+use crate::compare::{Contestant, STATIC_TUNED, run_all, setting};
 use crate::config::{CONFIG, RunConfig};
 use crate::evaluation::{evaluate, revision, static_policy, tuned_arm};
 use crate::moment::now;
@@ -35,11 +35,13 @@ pub struct Climbed {
     pub seed: u64,
     /// All rows, as in `results.csv`, with those of the clairvoyant bound.
     pub rows: Vec<ResultRow>,
-    /// The adaptive arm that cost least on the validation seeds; none when none was tuned.
+    /// The static arm that cost least on the validation seeds: what others are compared with.
+    pub fixed: String,
+    /// The adaptive arm that cost least on them; none when none was tuned.
     pub adaptive: Option<String>,
 }
 
-/// Costs on the validation seeds, on which the adaptive arm is chosen.
+/// Costs on the validation seeds, on which the arms of a class are chosen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Validated {
@@ -55,15 +57,21 @@ pub fn climb(run: &Path, world: &World, arms: &[String], command: &str) -> Resul
     let config = &world.config;
     begin(run, config)?;
     let centers = static_policy(run, config)?.centers;
-    let mut adaptive: Vec<(String, Contestant)> = Vec::new();
+    let static_tuned = arm(STATIC_TUNED)?;
+    let mut candidates = vec![(
+        static_tuned,
+        static_tuned.contestant(&centers, &values_of(&centers)),
+    )];
     for name in arms {
         let entry = arm(name)?;
         let contestant = tuned_arm(run, config, entry)?.contestant(&centers)?;
-        if entry.class == Class::Adaptive {
-            adaptive.push((name.clone(), contestant));
+        if [Class::Static, Class::Adaptive].contains(&entry.class) {
+            candidates.push((entry, contestant));
         }
     }
-    let adaptive = choose(run, config, &adaptive)?;
+    let validated = validated(run, config, &candidates)?;
+    let cheapest = |class| cheapest(&validated, &candidates, class);
+    let (fixed, adaptive) = (cheapest(Class::Static), cheapest(Class::Adaptive));
     let mut rows = match is_evaluated(run, config)? {
         true => run_folder::read_results(run)?,
         false => {
@@ -85,6 +93,7 @@ pub fn climb(run: &Path, world: &World, arms: &[String], command: &str) -> Resul
         days: f64::from(config.scenario.days),
         seed: config.seed,
         rows,
+        fixed: fixed.context("the static policy is a candidate")?,
         adaptive,
     })
 }
@@ -143,57 +152,53 @@ fn is_evaluated(run: &Path, config: &RunConfig) -> Result<bool> {
     Ok(run.join(MANIFEST).exists() && run_folder::read_manifest(run)?.config_hash == config.hash())
 }
 
-fn choose(
-    run: &Path,
-    config: &RunConfig,
-    adaptive: &[(String, Contestant)],
-) -> Result<Option<String>> {
+type Candidate = (&'static ArmEntry, Contestant);
+
+/// The costs on the validation seeds, computed now where the folder lacks one.
+fn validated(run: &Path, config: &RunConfig, candidates: &[Candidate]) -> Result<Validated> {
     let path = run.join(VALIDATION);
-    let known = match path.exists() {
-        true => {
-            let text = std::fs::read_to_string(&path)
-                .with_context(|| format!("cannot read `{}`", path.display()))?;
-            let known: Validated =
-                serde_json::from_str(&text).with_context(|| format!("`{}`", path.display()))?;
-            let is_of_these = known.config_blake3 == config.hash()
-                && adaptive
-                    .iter()
-                    .all(|(name, _)| known.usd.contains_key(name));
-            is_of_these.then_some(known)
+    if path.exists() {
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("cannot read `{}`", path.display()))?;
+        let known: Validated =
+            serde_json::from_str(&text).with_context(|| format!("`{}`", path.display()))?;
+        let is_complete = candidates
+            .iter()
+            .all(|(entry, _)| known.usd.contains_key(entry.name));
+        if known.config_blake3 == config.hash() && is_complete {
+            return Ok(known);
         }
-        false => None,
-    };
-    let validated = match known {
-        Some(known) => known,
-        None => {
-            let found = validate(config, adaptive)?;
-            let text = serde_json::to_string_pretty(&found)?;
-            run_folder::write_file(&path, text.as_bytes())?;
-            found
-        }
-    };
-    // In the order of the registry, so that a tie has one answer.
-    let costs = ARMS
-        .iter()
-        .filter(|entry| adaptive.iter().any(|(name, _)| name == entry.name))
-        .filter_map(|entry| Some((entry.name, *validated.usd.get(entry.name)?)));
-    let best = costs.min_by(|a, b| a.1.total_cmp(&b.1));
-    Ok(best.map(|(name, _)| name.to_owned()))
+    }
+    let found = validate(config, candidates)?;
+    let text = serde_json::to_string_pretty(&found)?;
+    run_folder::write_file(&path, text.as_bytes())?;
+    Ok(found)
 }
 
-fn validate(config: &RunConfig, adaptive: &[(String, Contestant)]) -> Result<Validated> {
+/// The cheapest of a class; of equals the first in the order of the registry.
+fn cheapest(validated: &Validated, candidates: &[Candidate], class: Class) -> Option<String> {
+    let is_candidate = |name: &str| candidates.iter().any(|(entry, _)| entry.name == name);
+    let costs = ARMS
+        .iter()
+        .filter(|entry| entry.class == class && is_candidate(entry.name))
+        .filter_map(|entry| Some((entry.name, *validated.usd.get(entry.name)?)));
+    let best = costs.min_by(|a, b| a.1.total_cmp(&b.1));
+    best.map(|(name, _)| name.to_owned())
+}
+
+fn validate(config: &RunConfig, candidates: &[Candidate]) -> Result<Validated> {
     let scenario = config.scenario()?;
     let seeds: Vec<Seed<Validation>> =
         Seed::several(config.seed, 0, config.eval.validation as usize);
-    let contestants: Vec<Contestant> = adaptive.iter().map(|(_, one)| one.clone()).collect();
+    let contestants: Vec<Contestant> = candidates.iter().map(|(_, one)| one.clone()).collect();
     let progress = Progress::new("validate", (contestants.len() * seeds.len()) as u64);
     let episodes = run_all(&scenario, &contestants, &seeds, &progress);
-    let usd = adaptive
+    let usd = candidates
         .iter()
         .zip(&episodes)
-        .map(|((name, _), episodes)| {
+        .map(|((entry, _), episodes)| {
             let sum: f64 = episodes.iter().map(|episode| episode.cost_usd()).sum();
-            (name.clone(), sum / episodes.len() as f64)
+            (entry.name.to_owned(), sum / episodes.len() as f64)
         })
         .collect();
     Ok(Validated {

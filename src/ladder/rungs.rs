@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use crate::arms::{ARMS, Class};
-use crate::compare::STATIC_TUNED;
 use crate::run_folder::ResultRow;
 use crate::statistics::{Bootstrap, Grid, Interval, holm, sign_flip_p_value};
 
@@ -20,6 +19,8 @@ pub struct Ladder {
     pub family: String,
     /// Held-out scenarios.
     pub scenarios: usize,
+    /// The static policy that the others are compared with.
+    pub fixed: String,
     /// One an arm.
     pub rungs: Vec<Rung>,
     /// What adapting could be worth.
@@ -37,7 +38,7 @@ pub struct Rung {
     pub cost_usd: f64,
     /// Mean cost, US dollars a day.
     pub cost_usd_per_day: f64,
-    /// Share of the static policy's cost that it saves; none for the static policy itself.
+    /// Share of the static policy's cost that it saves; none for that policy itself.
     pub saved: Option<Interval>,
     /// Of no difference from the static policy, by sign flips over scenarios.
     pub p_value: Option<f64>,
@@ -82,7 +83,7 @@ impl Ladder {
                 arms.push(&row.arm);
             }
         }
-        let reference = grid(&costs_of(&climbed.rows, STATIC_TUNED));
+        let reference = grid(&costs_of(&climbed.rows, &climbed.fixed));
         let mut rungs: Vec<Rung> = arms
             .iter()
             .map(|arm| rung(climbed, arm, reference.as_ref()))
@@ -91,6 +92,7 @@ impl Ladder {
         Self {
             family: climbed.family.clone(),
             scenarios: reference.as_ref().map_or(0, Grid::scenarios),
+            fixed: climbed.fixed.clone(),
             headroom: Headroom::of(climbed),
             rungs,
         }
@@ -111,7 +113,7 @@ fn rung(climbed: &Climbed, arm: &str, reference: Option<&Grid>) -> Rung {
     let rows: Vec<&ResultRow> = climbed.rows.iter().filter(|row| row.arm == arm).collect();
     let found = grid(&costs_of(&climbed.rows, arm)).expect("an arm that is listed has rows");
     let cost_usd = crate::statistics::mean(found.values());
-    let compared = reference.filter(|_| arm != STATIC_TUNED);
+    let compared = reference.filter(|_| arm != climbed.fixed);
     let comparable = compared.filter(|reference| reference.scenarios() == found.scenarios());
     let saved = comparable.and_then(|reference| {
         Bootstrap::new(climbed.seed).of([reference, &found], |[fixed, cost]| share(fixed, cost))
@@ -192,6 +194,7 @@ pub(super) fn grid(costs: &Costs) -> Option<Grid> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::compare::STATIC_TUNED;
 
     /// A row a scenario and arm, all of one need type.
     pub(in crate::ladder) fn climbed(costs: &[(&str, &[f64])], adaptive: &str) -> Climbed {
@@ -218,6 +221,7 @@ pub(super) mod tests {
                         .map(move |(s, cost)| row(arm, s, *cost))
                 })
                 .collect(),
+            fixed: STATIC_TUNED.to_owned(),
             adaptive: Some(adaptive.to_owned()),
         }
     }

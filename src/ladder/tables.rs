@@ -35,6 +35,7 @@ struct LadderRow<'a> {
 struct HeadroomRow<'a> {
     family: &'a str,
     scenarios: usize,
+    static_arm: &'a str,
     static_usd: f64,
     adaptive_arm: &'a str,
     adaptive_usd: Option<f64>,
@@ -95,6 +96,7 @@ fn headroom_row<'a>(ladder: &Ladder, found: &'a Headroom) -> HeadroomRow<'a> {
     HeadroomRow {
         family: &found.family,
         scenarios: ladder.scenarios,
+        static_arm: &found.static_arm,
         static_usd: found.fixed,
         adaptive_arm: found.adaptive_arm.as_deref().unwrap_or_default(),
         adaptive_usd: found.adaptive,

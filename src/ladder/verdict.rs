@@ -1,5 +1,4 @@
 //! The decision rule: is adapting worth anything in this family?
-use crate::compare::STATIC_TUNED;
 use crate::evaluation::Bounds;
 use crate::statistics::{Bootstrap, mean};
 
@@ -22,6 +21,8 @@ pub struct Headroom {
     /// The best constant knobs.
     #[serde(rename = "static")]
     pub fixed: f64,
+    /// Their name: `static-tuned`, or the same searched on for longer.
+    pub static_arm: String,
     /// The adaptive rule that was best on validation seeds.
     pub adaptive: Option<f64>,
     /// Its name.
@@ -42,7 +43,7 @@ impl Headroom {
     /// None where the static or the privileged arm has no results.
     pub fn of(climbed: &Climbed) -> Option<Self> {
         let costs = |arm: &str| grid(&costs_of(&climbed.rows, arm));
-        let (fixed, privileged) = (costs(STATIC_TUNED)?, costs(PRIVILEGED)?);
+        let (fixed, privileged) = (costs(&climbed.fixed)?, costs(PRIVILEGED)?);
         let saves = |other| {
             let bootstrap = Bootstrap::new(climbed.seed);
             bootstrap.of([&fixed, other], |[fixed, cost]| share(fixed, cost))
@@ -53,6 +54,7 @@ impl Headroom {
         Some(Self {
             family: climbed.family.clone(),
             fixed: mean(fixed.values()),
+            static_arm: climbed.fixed.clone(),
             adaptive: adaptive.as_ref().map(|grid| mean(grid.values())),
             adaptive_arm: climbed.adaptive.clone(),
             privileged: mean(privileged.values()),
@@ -64,16 +66,16 @@ impl Headroom {
     }
 }
 
-/// The rule of the design: unless the privileged rule surely saves two per cent, static
-/// suffices; and unless an adaptive rule surely saves anything, it is not shipped.
+/// The rule of the design: unless something that adapts surely saves two per cent, static
+/// suffices. That is the privileged rule, which shows what there is to gain; an adaptive
+/// rule that saves more shows it as well.
 fn verdict(headroom: Bounds, adaptive: Option<Bounds>) -> &'static str {
-    let is_adaptive_better = adaptive.is_some_and(|saves| saves.low > 0.0);
-    match (headroom.low >= WORTHWHILE, is_adaptive_better) {
+    let adaptive = adaptive.map_or(f64::NEG_INFINITY, |saves| saves.low);
+    let surely = headroom.low.max(adaptive);
+    match (surely >= WORTHWHILE, adaptive > 0.0) {
         (false, false) => "static suffices here",
-        (false, true) => {
-            "static suffices here; an adaptive rule is surely cheaper, by less than two per cent or beyond what the privileged rule found"
-        }
-        (true, true) => "adapting pays: a rule without learning is surely cheaper than static",
+        (false, true) => "static suffices here; an adaptive rule surely saves, but too little",
+        (true, true) => "adapting pays: a rule without learning surely saves",
         (true, false) => "there is headroom, but no adaptive rule surely takes any of it",
     }
 }
@@ -82,6 +84,7 @@ fn verdict(headroom: Bounds, adaptive: Option<Bounds>) -> &'static str {
 mod tests {
     use super::super::rungs::tests::climbed;
     use super::*;
+    use crate::compare::STATIC_TUNED;
 
     fn bounds(low: f64, high: f64) -> Bounds {
         Bounds {

@@ -69,15 +69,21 @@ fn answer(ladders: &[Ladder]) -> String {
             .map(|found| found.family.as_str())
             .collect()
     };
-    let pays = of(&|found| found.headroom.low >= WORTHWHILE);
-    let not = of(&|found| found.headroom.low < WORTHWHILE);
+    let is_worth = |found: &Headroom| {
+        let adaptive = found
+            .adaptive_saves
+            .is_some_and(|saves| saves.low >= WORTHWHILE);
+        adaptive || found.headroom.low >= WORTHWHILE
+    };
+    let pays = of(&is_worth);
+    let not = of(&|found| !is_worth(found));
     let list = |names: Vec<&str>| match names.is_empty() {
         true => "no family".to_owned(),
         false => names.join(", "),
     };
     format!(
-        "Knowing the hidden regime surely saves at least {:.0} % of the static policy's cost in {}. It does not, so \
-         that static suffices, in {}.",
+        "Adapting surely saves at least {:.0} % of the static policy's cost in {}. It does not, so that static \
+         suffices, in {}.",
         100.0 * WORTHWHILE,
         list(pays),
         list(not)

@@ -18,8 +18,9 @@ const ROW: f64 = 20.0;
 const TOP: f64 = 34.0;
 const BOTTOM: f64 = 44.0;
 const LEGEND: f64 = 34.0;
-/// Arms dearer than the static policy by more than this share are drawn as an arrow.
-const LOWEST: f64 = -1.0;
+/// Arms dearer than the static policy by more than this share are drawn as an arrow: the
+/// steps that matter are near it.
+const LOWEST: f64 = -0.3;
 
 /// Draws the ladder of every family.
 pub fn draw(ladders: &[Ladder]) -> Option<Figure> {
@@ -32,7 +33,7 @@ pub fn draw(ladders: &[Ladder]) -> Option<Figure> {
         name: "ladder",
         title: "What each step saves".to_owned(),
         caption: "Share of the static policy's cost that an arm saves on the same held-out scenarios, with its \
-                  95 % bootstrap interval; right of the line is cheaper. Arms that cost more than twice as much are \
+                  95 % bootstrap interval; right of the line is cheaper. Arms that cost over 30 % more are \
                   arrows at the edge, with their share. The clairvoyant bound is what nobody can do better than."
             .to_owned(),
     };
