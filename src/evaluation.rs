@@ -149,8 +149,15 @@ fn read_tuned_arm(run: &Path, config: &RunConfig, entry: &ArmEntry) -> Result<Op
     Ok(Some(tuned))
 }
 
-/// The arms of a run: all baselines, those of them that were tuned with their numbers,
-/// then the other tuned arms.
+/// The arms of a run, as [`evaluate`] compares them but for learnt policies: all
+/// baselines, those of them that were tuned with their numbers, then the other tuned arms.
+///
+/// # Errors
+/// When the run was not tuned, or a file is of another run.
+pub fn tuned_arms(run: &Path) -> Result<Vec<Contestant>> {
+    arms_of(run, &RunConfig::read(run)?, &read_tuned(run)?)
+}
+
 fn arms_of(run: &Path, config: &RunConfig, tuned: &Tuned) -> Result<Vec<Contestant>> {
     let mut contestants = baselines(&tuned.centers);
     for entry in ARMS.iter().filter(|entry| entry.name != STATIC_TUNED) {

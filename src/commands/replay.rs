@@ -9,7 +9,7 @@ use prestage_world::ReplayOptions;
 
 use super::{OutputArgs, RunArgs, given, print, print_table};
 use crate::compare::{Contestant, STATIC_TUNED, baselines, rows};
-use crate::evaluation::revision;
+use crate::evaluation::{revision, tuned_arms};
 use crate::output::{Cell, Format, Table};
 use crate::progress::Progress;
 use crate::replaying::{Account, Replay, Replayed, Target, prepare, replay, stand_in};
@@ -24,6 +24,9 @@ pub struct ReplayArgs {
     /// Exported policy; without it the newsvendor rule's stages are committed.
     #[arg(long, value_name = "ARTIFACT")]
     policy: Option<PathBuf>,
+    /// Run folder of `tune`, `run` or `headroom`: its tuned arms replay too, the static policy first.
+    #[arg(long, value_name = "RUN", conflicts_with = "policy")]
+    arms: Option<PathBuf>,
     /// Bare git repository for the stages, made if it is not there; memory when not given.
     #[arg(long, value_name = "DIR.git")]
     pipelines: Option<PathBuf>,
@@ -47,7 +50,10 @@ pub struct ReplayArgs {
 
 pub(super) fn run(args: &ReplayArgs) -> Result<()> {
     let scenario = scenarios::load(&args.scenario, &args.run.set)?;
-    let contestants = contestants(args.policy.as_deref())?;
+    let contestants = match &args.arms {
+        Some(run) => static_first(tuned_arms(run)?),
+        None => contestants(args.policy.as_deref())?,
+    };
     let options = ReplayOptions {
         skip_days: args.skip_days,
         days: args.days,
@@ -75,6 +81,12 @@ pub(super) fn run(args: &ReplayArgs) -> Result<()> {
         eprintln!("report: {}", page.display());
     }
     print_replay(&replayed.replay, args.output)
+}
+
+/// The static policy's stages are committed, and the others are compared with it.
+fn static_first(mut contestants: Vec<Contestant>) -> Vec<Contestant> {
+    contestants.sort_by_key(|contestant| contestant.arm.name != STATIC_TUNED);
+    contestants
 }
 
 /// The policy (or its stand-in) first, then every baseline that is defined without it.

@@ -72,6 +72,37 @@ fn arms_are_tuned_around_the_static_policy_and_compared_with_it() {
     let lines = |name: &str| table.lines().filter(|line| line.starts_with(name)).count();
     assert_eq!((lines("linear,"), lines("hpa-like,")), (1, 1), "{table}");
 
+    let history = folder.path().join("history");
+    let record = [
+        "simulate",
+        "demo",
+        "--set",
+        "days=4",
+        "--out",
+        text(&history),
+    ];
+    stdout_of(&record);
+    let args = [
+        "replay",
+        text(&history),
+        "--arms",
+        text(&out),
+        "--format",
+        "json",
+    ];
+    let replay: serde_json::Value = serde_json::from_str(&stdout_of(&args)).unwrap();
+    let arms: Vec<&str> = replay["arms"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|arm| arm["arm"].as_str().unwrap())
+        .collect();
+    assert_eq!(arms[0], "static-tuned");
+    assert!(
+        arms.contains(&"linear") && arms.contains(&"never"),
+        "{arms:?}"
+    );
+
     let file = out.join("arms/linear.json");
     let spoiled = std::fs::read_to_string(&file)
         .unwrap()
