@@ -109,11 +109,8 @@ mod tests {
                 "there is headroom",
             ),
             (bounds(0.02, 0.1), Some(bounds(0.001, 0.1)), "adapting pays"),
-            (
-                bounds(0.0, 0.1),
-                Some(bounds(0.001, 0.1)),
-                "surely cheaper, by less",
-            ),
+            (bounds(0.0, 0.1), Some(bounds(0.001, 0.1)), "too little"),
+            (bounds(0.0, 0.1), Some(bounds(0.03, 0.1)), "adapting pays"),
         ] {
             let found = verdict(headroom, adaptive);
             assert!(found.contains(wanted), "{headroom:?} {adaptive:?}: {found}");
