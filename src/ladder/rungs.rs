@@ -36,6 +36,8 @@ pub struct Rung {
     pub class: Option<Class>,
     /// Mean cost of a scenario, US dollars.
     pub cost_usd: f64,
+    /// Cost of each scenario, US dollars, in the order of their seeds; a mean over training seeds.
+    pub costs_usd: Vec<f64>,
     /// Mean cost, US dollars a day.
     pub cost_usd_per_day: f64,
     /// Share of the static policy's cost that it saves; none for that policy itself.
@@ -118,13 +120,15 @@ fn rung(climbed: &Climbed, arm: &str, reference: Option<&Grid>) -> Rung {
     let saved = comparable.and_then(|reference| {
         Bootstrap::new(climbed.seed).of([reference, &found], |[fixed, cost]| share(fixed, cost))
     });
-    let pairs: Option<Vec<f64>> = comparable.map(|reference| {
-        let seeds = found.training_seeds() as f64;
-        let of_scenario = |s: usize| {
+    let costs_usd: Vec<f64> = (0..found.scenarios())
+        .map(|s| {
             let costs = found.values().iter().skip(s).step_by(found.scenarios());
-            costs.sum::<f64>() / seeds - reference.values()[s]
-        };
-        (0..found.scenarios()).map(of_scenario).collect()
+            costs.sum::<f64>() / found.training_seeds() as f64
+        })
+        .collect();
+    let pairs: Option<Vec<f64>> = comparable.map(|reference| {
+        let pairs = costs_usd.iter().zip(reference.values());
+        pairs.map(|(cost, fixed)| cost - fixed).collect()
     });
     let won = |pair: &f64| match pair.total_cmp(&0.0) {
         std::cmp::Ordering::Less => 1.0,
@@ -139,6 +143,7 @@ fn rung(climbed: &Climbed, arm: &str, reference: Option<&Grid>) -> Rung {
             .map(|entry| entry.class),
         cost_usd,
         cost_usd_per_day: cost_usd / climbed.days,
+        costs_usd,
         saved,
         p_value: pairs
             .as_ref()

@@ -2,7 +2,7 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use super::{Headroom, Ladder, Rung};
+use super::{Headroom, Ladder, Overall, Rung};
 use crate::output::{Cell, Table};
 use crate::run_folder::csv_bytes;
 
@@ -48,6 +48,35 @@ struct HeadroomRow<'a> {
     adaptive_saves_low: Option<f64>,
     adaptive_saves_high: Option<f64>,
     verdict: &'a str,
+}
+
+/// A row of `overall.csv`.
+#[derive(Serialize)]
+struct OverallRow<'a> {
+    arm: &'a str,
+    score_iqm: f64,
+    optimality_gap: f64,
+    share_within_a_fifth: f64,
+    share_cheaper: f64,
+    share_cheaper_by_2_percent: f64,
+    probability_of_improvement: f64,
+}
+
+/// `overall.csv`.
+pub fn overall_csv(arms: &[Overall]) -> Result<Vec<u8>> {
+    let rows: Vec<OverallRow<'_>> = arms
+        .iter()
+        .map(|one| OverallRow {
+            arm: &one.arm,
+            score_iqm: one.score_iqm,
+            optimality_gap: one.optimality_gap,
+            share_within_a_fifth: one.profile[0],
+            share_cheaper: one.profile[1],
+            share_cheaper_by_2_percent: one.profile[2],
+            probability_of_improvement: one.improvement,
+        })
+        .collect();
+    csv_bytes(&rows)
 }
 
 /// `ladder.csv`.

@@ -8,7 +8,7 @@ use super::figures;
 use super::format::{count, escape, number, percent_difference};
 use super::{page, write_figures};
 use crate::evaluation::{Bounds, revision};
-use crate::ladder::{Experiment, Headroom, Ladder, Rung, WORTHWHILE};
+use crate::ladder::{Experiment, Headroom, Ladder, Rung, WORTHWHILE, overall};
 use crate::run_folder;
 use crate::statistics::Interval;
 
@@ -50,6 +50,7 @@ pub fn write_ladder(folder: &Path, experiment: &Experiment, ladders: &[Ladder]) 
     for figure in &figures {
         body.push_str(&page::show_figure(figure));
     }
+    body.push_str(&overall_table(ladders));
     for ladder in ladders {
         body.push_str(&family_table(ladder));
     }
@@ -114,6 +115,32 @@ fn headroom_table(ladders: &[Ladder]) -> String {
          95 % intervals. The adaptive rule is the one that was cheapest on validation scenarios. Headroom is what the \
          privileged rule saves.</caption>\n<thead><tr><th>Family</th><th>Static</th><th>Adaptive rule</th>\
          <th>saves</th><th>Headroom</th><th>Privi&shy;leged</th><th>Clair&shy;voyant</th><th>Verdict</th></tr></thead>\n\
+         <tbody>\n{rows}</tbody>\n</table></div>\n"
+    )
+}
+
+fn overall_table(ladders: &[Ladder]) -> String {
+    let mut rows = String::new();
+    for one in overall(ladders) {
+        push(
+            &mut rows,
+            format_args!(
+                "<tr><th scope=\"row\">{}</th><td>{:.3}</td><td>{:.3}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
+                escape(&one.arm),
+                one.score_iqm,
+                one.optimality_gap,
+                share(one.profile[0]),
+                share(one.profile[1]),
+                share(one.profile[2]),
+                share(one.improvement),
+            ),
+        );
+    }
+    format!(
+        "<h2>All families</h2>\n<div class=\"scroll\"><table>\n<caption>A score is the static policy's cost over the arm's on the same \
+         scenario: 1 is as cheap. Interquartile mean, mean distance below 1 and shares of scenarios; improvement: how likely a run of the arm \
+         beats one of the static policy in a family drawn at random, not paired (definitions of rliable).</caption>\n<thead><tr><th>Arm</th>\
+         <th>Score, IQM</th><th>Optimality gap</th><th>Within a fifth</th><th>Cheaper</th><th>Cheaper by 2 %</th><th>Improve&shy;ment</th></tr></thead>\n\
          <tbody>\n{rows}</tbody>\n</table></div>\n"
     )
 }

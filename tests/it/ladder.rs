@@ -61,6 +61,7 @@ fn an_experiment_goes_on_after_a_kill_and_does_not_depend_on_threads() {
     for file in [
         "ladder.csv",
         "headroom.csv",
+        "overall.csv",
         "report.html",
         "stationary/results.csv",
         "flash-burst/results.csv",
