@@ -5,21 +5,10 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use super::{OutputArgs, RunArgs, given, print, print_table};
+use crate::arms::ARMS;
 use crate::config::{Budgets, RunConfig};
 use crate::ladder::{Ladder, World, climb, headroom_table};
 use crate::output::Format;
-
-/// What the headroom is measured with: the cheapest rivals of a learnt policy, and the bound.
-const ARMS: [&str; 8] = [
-    "static-retuned",
-    "recalibration",
-    "fixed-share",
-    "bandit",
-    "gain-schedule",
-    "linear",
-    "forecast-control",
-    "privileged",
-];
 
 /// Arguments of `headroom`.
 #[derive(Debug, Args)]
@@ -40,7 +29,9 @@ pub(super) fn run(args: &HeadroomArgs) -> Result<()> {
     let config = RunConfig::resolve(&args.scenario, args.run.seed, &args.run.set, budgets)?;
     let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
     let folder = args.out.as_deref().unwrap_or(scratch.path());
-    let arms = ARMS.map(str::to_owned);
+    // The rivals of a learnt policy that start at the static one, and the privileged arm.
+    let rivals = ARMS.iter().filter(|entry| entry.stands_on_static());
+    let arms: Vec<String> = rivals.map(|entry| entry.name.to_owned()).collect();
     let name = config.scenario.name.clone();
     let world = World { name, config };
     let climbed = args

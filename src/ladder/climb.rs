@@ -72,7 +72,7 @@ pub fn climb(run: &Path, world: &World, arms: &[String], command: &str) -> Resul
     let validated = validated(run, config, &candidates)?;
     let cheapest = |class| cheapest(&validated, &candidates, class);
     let (fixed, adaptive) = (cheapest(Class::Static), cheapest(Class::Adaptive));
-    let mut rows = match is_evaluated(run, config)? {
+    let mut rows = match is_evaluated(run, config, arms)? {
         true => run_folder::read_results(run)?,
         false => {
             let opening = Opening {
@@ -147,9 +147,14 @@ fn begin(run: &Path, config: &RunConfig) -> Result<()> {
     config.write(run)
 }
 
-/// The manifest is written last.
-fn is_evaluated(run: &Path, config: &RunConfig) -> Result<bool> {
-    Ok(run.join(MANIFEST).exists() && run_folder::read_manifest(run)?.config_hash == config.hash())
+/// Whether these arms were all compared. The manifest is written last.
+fn is_evaluated(run: &Path, config: &RunConfig, arms: &[String]) -> Result<bool> {
+    if !run.join(MANIFEST).exists() {
+        return Ok(false);
+    }
+    let manifest = run_folder::read_manifest(run)?;
+    let has_all = arms.iter().all(|arm| manifest.arms.contains(arm));
+    Ok(has_all && manifest.config_hash == config.hash())
 }
 
 type Candidate = (&'static ArmEntry, Contestant);

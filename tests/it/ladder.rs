@@ -79,7 +79,7 @@ fn an_experiment_goes_on_after_a_kill_and_does_not_depend_on_threads() {
 }
 
 #[test]
-fn another_configuration_in_the_same_folder_is_refused() {
+fn a_folder_takes_more_arms_and_refuses_another_configuration() {
     let folder = tempfile::tempdir().unwrap();
     let experiment = folder.path().join("experiment");
     let small = EXPERIMENT
@@ -88,6 +88,15 @@ fn another_configuration_in_the_same_folder_is_refused() {
     write(&experiment, &small);
     let out = folder.path().join("out");
     run_experiment(&experiment, &out, &[]);
+    // One more arm is compared with those that are there, not left out.
+    write(
+        &experiment,
+        &small.replace("arms = []", "arms = [\"linear\"]"),
+    );
+    run_experiment(&experiment, &out, &[]);
+    let results = read(&out.join("flash-burst/results.csv"));
+    assert!(results.contains("\nlinear,") && results.contains("\nstatic-tuned,"));
+
     write(
         &experiment,
         &small.replace("scenarios = 4", "scenarios = 5"),
