@@ -39,7 +39,7 @@ pub const GOLDEN_FILE: &str = "golden.json";
 /// Name of the model card in the directory.
 pub const README_FILE: &str = "README.md";
 
-/// Golden cases written at export; at least [`load::GOLDEN_CASES_MIN`] are read.
+/// Golden cases written at export; the loader asks for at least 16.
 const GOLDEN_CASES: usize = 32;
 
 /// Stands in the manifest for its own hash while that hash is computed.
