@@ -4,14 +4,16 @@
 //! threads changes nothing.
 use std::sync::Arc;
 
-use prestage_controller::{Arm, BASELINES, KnobCenters, NeedType, action_space, layout};
+use prestage_controller::{
+    Arm, BASELINES, KnobCenters, NeedType, PRICE_BOOKS, PriceBook, action_space, layout,
+};
 use prestage_envs::{Episode, Privileged, PrivilegedPolicy, Purpose, Seed, Setting, run_arm};
 use prestage_policy::{Artifact, NeutralPolicy, Policy};
 use prestage_world::{Exogenous, Scenario, WorldOptions};
 use rayon::prelude::*;
 
 use crate::progress::Progress;
-use crate::run_folder::ResultRow;
+use crate::run_folder::{CostRow, OWN_PRICES, ResultRow};
 
 /// Name of the arm that a learnt policy steers.
 pub const POLICY: &str = "policy";
@@ -162,8 +164,40 @@ pub fn rows(
                 row.runner_minutes += usage.runner_minutes;
                 row.idle_stage_hours += tally.staged_hours;
                 row.exposure_usd += cell.cost.exposure;
+                row.exposure_days += usage.exposure_days;
             }
             row
         })
         .collect()
+}
+
+/// The same episode term by term: a row a need type and price book, the scenario's own first.
+pub fn cost_rows(
+    contestant: &Contestant,
+    prices: &PriceBook,
+    (scenario, seed): (&str, u64),
+    episode: &Episode,
+) -> Vec<CostRow> {
+    let shipped = PRICE_BOOKS
+        .iter()
+        .map(|entry| (entry.name, (entry.build)()));
+    let books = std::iter::once((OWN_PRICES, prices.clone())).chain(shipped);
+    let of_book = |(name, book): (&str, PriceBook)| {
+        NeedType::ALL.map(|need| {
+            let mut row = CostRow {
+                arm: contestant.arm.name.clone(),
+                train_seed: contestant.train_seed,
+                scenario: scenario.to_owned(),
+                scenario_seed: seed,
+                need: need.to_string(),
+                price_book: name.to_owned(),
+                ..CostRow::default()
+            };
+            for cell in episode.cells.iter().filter(|cell| cell.spec.need == need) {
+                row.add(&book.cost(&cell.tally.usage, cell.spec.tier));
+            }
+            row
+        })
+    };
+    books.flat_map(of_book).collect()
 }

@@ -11,7 +11,9 @@ use prestage_policy::Artifact;
 use serde::{Deserialize, Serialize};
 
 use crate::arms::{ARMS, ArmEntry};
-use crate::compare::{Contestant, POLICY, STATIC_TUNED, baselines, rows, run_all, setting};
+use crate::compare::{
+    Contestant, POLICY, STATIC_TUNED, baselines, cost_rows, rows, run_all, setting,
+};
 use crate::config::{CONFIG, RunConfig};
 use crate::output::{Cell, Table};
 use crate::progress::Progress;
@@ -213,15 +215,18 @@ pub fn evaluate(
     let episodes = run_all(&scenario, &contestants, &seeds, &progress);
 
     let name = &config.scenario.name;
-    let mut all = Vec::new();
+    let (mut all, mut costs) = (Vec::new(), Vec::new());
     for (contestant, episodes) in contestants.iter().zip(&episodes) {
         for (episode, seed) in episodes.iter().zip(&seeds) {
+            let world = (name.as_str(), seed.value());
             all.extend(rows(contestant, name, seed.value(), episode));
+            costs.extend(cost_rows(contestant, scenario.prices(), world, episode));
         }
     }
     let days = f64::from(config.scenario.days);
     let verdict = verdict(&all, days, config.seed);
     run_folder::write_results(run, &all)?;
+    run_folder::write_costs(run, &costs)?;
     run_folder::write_timeline(
         run,
         &timeline(

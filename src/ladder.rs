@@ -9,13 +9,17 @@ mod climb;
 mod experiment;
 mod openings;
 mod overall;
+mod prices;
 mod rungs;
+mod shipping;
 mod tables;
 mod verdict;
 
 pub use climb::{CLAIRVOYANT, Climbed, climb};
 pub use experiment::{EXPERIMENT, Experiment, Variant, World, read as read_experiment};
 pub use overall::{Overall, PROFILE_AT, overall};
+pub use prices::Repriced;
 pub use rungs::{Ladder, Rung, Totals, correct_for_many};
-pub use tables::{headroom_csv, headroom_table, ladder_csv, overall_csv};
+pub use shipping::{Decision, Shipment, shipment};
+pub use tables::{headroom_csv, headroom_table, ladder_csv, overall_csv, prices_csv};
 pub use verdict::{Headroom, WORTHWHILE};

@@ -15,6 +15,7 @@ pub mod config;
 pub mod detection;
 pub mod evaluation;
 pub mod fault;
+pub mod frontier;
 pub mod ladder;
 pub mod moment;
 pub mod optimise;

@@ -17,6 +17,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 
 use crate::compare::Contestant;
+use crate::frontier::AtHitRate;
 use crate::pipelines::{Decider, Pipelines};
 use crate::progress::Progress;
 use crate::run_folder::TimelineRow;
@@ -138,6 +139,9 @@ pub struct ArmResult {
     pub by_need: BTreeMap<String, Account>,
     /// Its cost minus that of the first arm on the same days.
     pub difference: Option<Difference>,
+    /// Its least waste at given hit rates, where its threshold was swept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_hit_rate: Option<Vec<AtHitRate>>,
 }
 
 /// Counts and quantities.
@@ -159,6 +163,8 @@ pub struct Account {
     pub runner_minutes: f64,
     /// Minutes with fewer replicas than required.
     pub slo_violation_minutes: f64,
+    /// Days in which needs with an open advisory waited.
+    pub exposure_days: f64,
 }
 
 /// A paired difference in US dollars with a 95 % interval by weeks.
@@ -339,6 +345,7 @@ fn arm_result(episode: &Episode, first: &Episode) -> ArmResult {
                 account.blocked_minutes += cell.tally.usage.blocked_minutes;
                 account.runner_minutes += cell.tally.usage.runner_minutes;
                 account.slo_violation_minutes += cell.tally.usage.slo_violation_minutes;
+                account.exposure_days += cell.tally.usage.exposure_days;
             }
         }
         by_need.insert(need.to_string(), account);
@@ -350,6 +357,7 @@ fn arm_result(episode: &Episode, first: &Episode) -> ArmResult {
         total,
         by_need,
         difference,
+        at_hit_rate: None,
     }
 }
 

@@ -155,7 +155,8 @@ fn contestants(
     if trained {
         let out = args.out.join("policy");
         // The tour shows a policy at work whatever its verdict; the verdict is printed.
-        super::export::export(folder, config, &out, true)?;
+        let decision = super::export::export(folder, config, &out, true)?;
+        eprintln!("{}", decision.verdict);
         let (artifact, centers) = super::export::load_shared(&out)?;
         contestants.insert(0, Contestant::policy(artifact, &centers, None));
     }

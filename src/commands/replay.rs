@@ -8,8 +8,9 @@ use prestage_envs::Setting;
 use prestage_world::ReplayOptions;
 
 use super::{OutputArgs, RunArgs, given, print, print_table};
-use crate::compare::{Contestant, STATIC_TUNED, baselines, rows};
+use crate::compare::{Contestant, STATIC_TUNED, baselines, cost_rows, rows};
 use crate::evaluation::{revision, tuned_arms};
+use crate::frontier;
 use crate::output::{Cell, Format, Table};
 use crate::progress::Progress;
 use crate::replaying::{Account, Replay, Replayed, Target, prepare, replay, stand_in};
@@ -39,6 +40,10 @@ pub struct ReplayArgs {
     /// Replay so many days; all there are when not given.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=3_660))]
     days: Option<u32>,
+    /// Also move the threshold of every arm that has one, and say its least waste at hit rates
+    /// of 95 and 99 %; eleven more runs an arm.
+    #[arg(long)]
+    sweep: bool,
     /// Also write a run folder with results, timeline and report.
     #[arg(long, value_name = "RUN")]
     out: Option<PathBuf>,
@@ -67,9 +72,15 @@ pub(super) fn run(args: &ReplayArgs) -> Result<()> {
         .as_deref()
         .map_or(Target::Memory, Target::Git);
     let progress = Progress::new("replay", contestants.len() as u64);
-    let replayed = args
+    let mut replayed = args
         .run
         .on_threads(|| replay(&prepared.setting, &contestants, &target, &progress))?;
+    if args.sweep {
+        args.run.on_threads(|| {
+            sweep(&prepared.setting, &contestants, &mut replayed.replay);
+            Ok(())
+        })?;
+    }
     if let Some(folder) = &args.out {
         let page = write_run(
             folder,
@@ -81,6 +92,16 @@ pub(super) fn run(args: &ReplayArgs) -> Result<()> {
         eprintln!("report: {}", page.display());
     }
     print_replay(&replayed.replay, args.output)
+}
+
+/// Adds the least waste at each hit rate to the arms that have a threshold.
+fn sweep(setting: &Setting, contestants: &[Contestant], replay: &mut Replay) {
+    let progress = Progress::new("sweep", frontier::runs(contestants));
+    let swept = frontier::sweep(setting, contestants, &progress);
+    for (arm, points) in replay.arms.iter_mut().zip(swept) {
+        let at = |rate| frontier::at_hit_rate(&points, rate, arm.total.needs);
+        arm.at_hit_rate = (!points.is_empty()).then(|| frontier::HIT_RATES.map(at).to_vec());
+    }
 }
 
 /// The static policy's stages are committed, and the others are compared with it.
@@ -118,11 +139,14 @@ pub(super) fn write_run(
 ) -> Result<PathBuf> {
     run_folder::create_folder(folder)?;
     let name = &replayed.replay.history;
-    let mut all = Vec::new();
+    let (mut all, mut costs) = (Vec::new(), Vec::new());
     for (contestant, episode) in contestants.iter().zip(&replayed.episodes) {
         all.extend(rows(contestant, name, seed, episode));
+        let world = (name.as_str(), seed);
+        costs.extend(cost_rows(contestant, &setting.prices, world, episode));
     }
     run_folder::write_results(folder, &all)?;
+    run_folder::write_costs(folder, &costs)?;
     run_folder::write_timeline(folder, &replayed.timeline)?;
     let arms: Vec<String> = contestants
         .iter()
@@ -165,7 +189,12 @@ pub(super) fn print_replay(replay: &Replay, output: OutputArgs) -> Result<()> {
             ))?;
             print_table(&table(replay, false), output)?;
             print("\nby need type\n\n")?;
-            print_table(&by_need(replay), output)
+            print_table(&by_need(replay), output)?;
+            if replay.arms.iter().all(|arm| arm.at_hit_rate.is_none()) {
+                return Ok(());
+            }
+            print("\nleast waste at a hit rate, by moving the threshold\n\n")?;
+            print_table(&swept(replay), output)
         }
     }
 }
@@ -184,6 +213,7 @@ fn table(replay: &Replay, exact: bool) -> Table {
         "blocked_minutes",
         "runner_minutes",
         "slo_violation_minutes",
+        "exposure_days",
     ]);
     let bound = |value: Option<f64>| value.map_or(Cell::Empty, |value| Cell::Number(value, 0));
     for arm in &replay.arms {
@@ -213,6 +243,7 @@ fn by_need(replay: &Replay) -> Table {
         "blocked_minutes",
         "runner_minutes",
         "slo_violation_minutes",
+        "exposure_days",
     ]);
     for need in prestage_controller::NeedType::ALL {
         for arm in &replay.arms {
@@ -231,6 +262,23 @@ fn by_need(replay: &Replay) -> Table {
     table
 }
 
+fn swept(replay: &Replay) -> Table {
+    let mut table = Table::new(&["arm", "hit_rate", "waste", "waste_per_hit"]);
+    for arm in &replay.arms {
+        for at in arm.at_hit_rate.iter().flatten() {
+            let number =
+                |value: Option<f64>, digits| value.map_or(Cell::Empty, |n| Cell::Number(n, digits));
+            table.push(vec![
+                Cell::text(&arm.arm),
+                Cell::Number(at.hit_rate, 2),
+                number(at.waste, 0),
+                number(at.waste_per_hit, 2),
+            ]);
+        }
+    }
+    table
+}
+
 fn account(account: &Account, exact: bool) -> Vec<Cell> {
     let digits = if exact { 3 } else { 0 };
     vec![
@@ -241,5 +289,6 @@ fn account(account: &Account, exact: bool) -> Vec<Cell> {
         Cell::Number(account.blocked_minutes, digits),
         Cell::Number(account.runner_minutes, digits),
         Cell::Number(account.slo_violation_minutes, digits),
+        Cell::Number(account.exposure_days, digits.max(1)),
     ]
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use super::{OutputArgs, given, print_table};
 use crate::ladder::{
     Climbed, EXPERIMENT, Ladder, World, climb, correct_for_many, headroom_csv, headroom_table,
-    ladder_csv, overall, overall_csv, read_experiment,
+    ladder_csv, overall, overall_csv, prices_csv, read_experiment,
 };
 use crate::report;
 use crate::run_folder;
@@ -60,6 +60,7 @@ pub(super) fn run(args: &ExperimentArgs) -> Result<()> {
     correct_for_many(&mut ladders);
     run_folder::write_file(&args.out.join("ladder.csv"), &ladder_csv(&ladders)?)?;
     run_folder::write_file(&args.out.join("headroom.csv"), &headroom_csv(&ladders)?)?;
+    run_folder::write_file(&args.out.join("prices.csv"), &prices_csv(&ladders)?)?;
     let arms = overall(&ladders);
     run_folder::write_file(&args.out.join("overall.csv"), &overall_csv(&arms)?)?;
     let page = report::write_ladder(&args.out, &experiment, &ladders)?;

@@ -170,6 +170,7 @@ pub(super) fn by_need(episode: &Episode) -> Table {
         "slo_violation_minutes",
         "runner_minutes",
         "over_provision_hours",
+        "exposure_days",
     ]);
     for need in NeedType::ALL {
         let cells: Vec<&CellResult> = episode
@@ -208,6 +209,7 @@ fn line(name: &str, cells: &[&CellResult]) -> Vec<Cell> {
         sum(&|cell| cell.tally.usage.slo_violation_minutes),
         sum(&|cell| cell.tally.usage.runner_minutes),
         sum(&|cell| cell.tally.usage.over_provision_hours),
+        sum(&|cell| cell.tally.usage.exposure_days),
     ]
 }
 

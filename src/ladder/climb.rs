@@ -16,7 +16,7 @@ use crate::config::{CONFIG, RunConfig};
 use crate::evaluation::{evaluate, revision, static_policy, tuned_arm};
 use crate::moment::now;
 use crate::progress::Progress;
-use crate::run_folder::{self, MANIFEST, ResultRow};
+use crate::run_folder::{self, COSTS, CostRow, MANIFEST, ResultRow};
 
 /// Name of the validation costs in a run folder.
 pub const VALIDATION: &str = "validation.json";
@@ -35,6 +35,8 @@ pub struct Climbed {
     pub seed: u64,
     /// All rows, as in `results.csv`, with those of the clairvoyant bound.
     pub rows: Vec<ResultRow>,
+    /// The same term by term and under each price book, as in `costs.csv`.
+    pub costs: Vec<CostRow>,
     /// The static arm that cost least on the validation seeds: what others are compared with.
     pub fixed: String,
     /// The adaptive arm that cost least on them; none when none was tuned.
@@ -44,9 +46,10 @@ pub struct Climbed {
 /// Costs on the validation seeds, on which the arms of a class are chosen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Validated {
+pub(super) struct Validated {
     config_blake3: String,
-    usd: BTreeMap<String, f64>,
+    /// Mean cost of a scenario by arm, US dollars.
+    pub(super) usd: BTreeMap<String, f64>,
 }
 
 /// Tunes, validates and evaluates the arms of a family, or goes on where it was left.
@@ -88,11 +91,13 @@ pub fn climb(run: &Path, world: &World, arms: &[String], command: &str) -> Resul
         }
     };
     rows.extend(bounds(run, config)?);
+    let costs = run_folder::read_costs(run)?;
     Ok(Climbed {
         family: world.name.clone(),
         days: f64::from(config.scenario.days),
         seed: config.seed,
         rows,
+        costs,
         fixed: fixed.context("the static policy is a candidate")?,
         adaptive,
     })
@@ -149,7 +154,8 @@ fn begin(run: &Path, config: &RunConfig) -> Result<()> {
 
 /// Whether these arms were all compared. The manifest is written last.
 fn is_evaluated(run: &Path, config: &RunConfig, arms: &[String]) -> Result<bool> {
-    if !run.join(MANIFEST).exists() {
+    // A folder of an older version lacks the cost terms: its arms are run again.
+    if !run.join(MANIFEST).exists() || !run.join(COSTS).exists() {
         return Ok(false);
     }
     let manifest = run_folder::read_manifest(run)?;
@@ -157,10 +163,15 @@ fn is_evaluated(run: &Path, config: &RunConfig, arms: &[String]) -> Result<bool>
     Ok(has_all && manifest.config_hash == config.hash())
 }
 
-type Candidate = (&'static ArmEntry, Contestant);
+/// An arm that a class is chosen from.
+pub(super) type Candidate = (&'static ArmEntry, Contestant);
 
 /// The costs on the validation seeds, computed now where the folder lacks one.
-fn validated(run: &Path, config: &RunConfig, candidates: &[Candidate]) -> Result<Validated> {
+pub(super) fn validated(
+    run: &Path,
+    config: &RunConfig,
+    candidates: &[Candidate],
+) -> Result<Validated> {
     let path = run.join(VALIDATION);
     if path.exists() {
         let text = std::fs::read_to_string(&path)
@@ -181,7 +192,11 @@ fn validated(run: &Path, config: &RunConfig, candidates: &[Candidate]) -> Result
 }
 
 /// The cheapest of a class; of equals the first in the order of the registry.
-fn cheapest(validated: &Validated, candidates: &[Candidate], class: Class) -> Option<String> {
+pub(super) fn cheapest(
+    validated: &Validated,
+    candidates: &[Candidate],
+    class: Class,
+) -> Option<String> {
     let is_candidate = |name: &str| candidates.iter().any(|(entry, _)| entry.name == name);
     let costs = ARMS
         .iter()

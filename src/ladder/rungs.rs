@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use crate::arms::{ARMS, Class};
 use crate::run_folder::ResultRow;
-use crate::statistics::{Bootstrap, Grid, Interval, holm, sign_flip_p_value};
+use crate::statistics::{Bootstrap, Grid, Interval, holm, mean, sign_flip_p_value};
 
 use super::Climbed;
+use super::climb::CLAIRVOYANT;
+use super::prices::{Repriced, repriced};
 use super::verdict::Headroom;
 
 /// Sign flips of a p-value.
@@ -48,6 +50,11 @@ pub struct Rung {
     pub p_holm: Option<f64>,
     /// Scenarios on which it cost less than the static policy, ties one half, as a share.
     pub wins: Option<f64>,
+    /// What it costs beyond the clairvoyant bound, US dollars a day: no less than its regret
+    /// against the best clairvoyant. None where there is no bound.
+    pub regret_usd_per_day: Option<f64>,
+    /// Its terms under each price book; empty for the bound.
+    pub repriced: Vec<Repriced>,
     /// Sums a simulated day.
     pub totals: Totals,
 }
@@ -71,6 +78,8 @@ pub struct Totals {
     pub idle_stage_hours: f64,
     /// Expected loss from open advisories, US dollars.
     pub exposure_usd: f64,
+    /// Days in which needs with an open advisory waited.
+    pub exposure_days: f64,
 }
 
 /// Cost of an arm by training seed and scenario.
@@ -114,7 +123,8 @@ pub fn correct_for_many(ladders: &mut [Ladder]) {
 fn rung(climbed: &Climbed, arm: &str, reference: Option<&Grid>) -> Rung {
     let rows: Vec<&ResultRow> = climbed.rows.iter().filter(|row| row.arm == arm).collect();
     let found = grid(&costs_of(&climbed.rows, arm)).expect("an arm that is listed has rows");
-    let cost_usd = crate::statistics::mean(found.values());
+    let cost_usd = mean(found.values());
+    let bound = grid(&costs_of(&climbed.rows, CLAIRVOYANT)).map(|bound| mean(bound.values()));
     let compared = reference.filter(|_| arm != climbed.fixed);
     let comparable = compared.filter(|reference| reference.scenarios() == found.scenarios());
     let saved = comparable.and_then(|reference| {
@@ -149,6 +159,8 @@ fn rung(climbed: &Climbed, arm: &str, reference: Option<&Grid>) -> Rung {
             .as_ref()
             .map(|pairs| sign_flip_p_value(pairs, FLIPS, climbed.seed)),
         p_holm: None,
+        regret_usd_per_day: bound.map(|bound| (cost_usd - bound) / climbed.days),
+        repriced: repriced(climbed, arm),
         wins: pairs.map(|pairs| pairs.iter().map(won).sum::<f64>() / pairs.len() as f64),
         totals: totals(&rows, found.values().len() as f64 * climbed.days),
     }
@@ -166,6 +178,7 @@ fn totals(rows: &[&ResultRow], days: f64) -> Totals {
         runner_minutes: sum(&|row| row.runner_minutes),
         idle_stage_hours: sum(&|row| row.idle_stage_hours),
         exposure_usd: sum(&|row| row.exposure_usd),
+        exposure_days: sum(&|row| row.exposure_days),
     }
 }
 
@@ -226,6 +239,7 @@ pub(super) mod tests {
                         .map(move |(s, cost)| row(arm, s, *cost))
                 })
                 .collect(),
+            costs: Vec::new(),
             fixed: STATIC_TUNED.to_owned(),
             adaptive: Some(adaptive.to_owned()),
         }

@@ -2,7 +2,7 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use super::{Headroom, Ladder, Overall, Rung};
+use super::{Headroom, Ladder, Overall, Repriced, Rung};
 use crate::output::{Cell, Table};
 use crate::run_folder::csv_bytes;
 
@@ -28,6 +28,26 @@ struct LadderRow<'a> {
     runner_minutes_per_day: f64,
     idle_stage_hours_per_day: f64,
     exposure_usd_per_day: f64,
+    exposure_days_per_day: f64,
+    regret_usd_per_day: Option<f64>,
+}
+
+/// A row of `prices.csv`: amounts in US dollars a day.
+#[derive(Serialize)]
+struct PricesRow<'a> {
+    family: &'a str,
+    arm: &'a str,
+    price_book: &'a str,
+    cost_usd: f64,
+    slo_violation_usd: f64,
+    blocked_usd: f64,
+    runner_usd: f64,
+    over_provision_usd: f64,
+    exposure_usd: f64,
+    churn_usd: f64,
+    saved_share: Option<f64>,
+    saved_low: Option<f64>,
+    saved_high: Option<f64>,
 }
 
 /// A row of `headroom.csv`.
@@ -109,6 +129,38 @@ fn row<'a>(ladder: &'a Ladder, rung: &'a Rung) -> LadderRow<'a> {
         runner_minutes_per_day: rung.totals.runner_minutes,
         idle_stage_hours_per_day: rung.totals.idle_stage_hours,
         exposure_usd_per_day: rung.totals.exposure_usd,
+        exposure_days_per_day: rung.totals.exposure_days,
+        regret_usd_per_day: rung.regret_usd_per_day,
+    }
+}
+
+/// `prices.csv`: every arm term by term, under its own prices and each price book.
+pub fn prices_csv(ladders: &[Ladder]) -> Result<Vec<u8>> {
+    let mut rows: Vec<PricesRow<'_>> = Vec::new();
+    for ladder in ladders {
+        for rung in &ladder.rungs {
+            let repriced = rung.repriced.iter();
+            rows.extend(repriced.map(|one| prices_row(&ladder.family, &rung.arm, one)));
+        }
+    }
+    csv_bytes(&rows)
+}
+
+fn prices_row<'a>(family: &'a str, arm: &'a str, one: &'a Repriced) -> PricesRow<'a> {
+    PricesRow {
+        family,
+        arm,
+        price_book: one.price_book,
+        cost_usd: one.terms.total(),
+        slo_violation_usd: one.terms.slo_violation,
+        blocked_usd: one.terms.blocked,
+        runner_usd: one.terms.runner,
+        over_provision_usd: one.terms.over_provision,
+        exposure_usd: one.terms.exposure,
+        churn_usd: one.terms.churn,
+        saved_share: one.saved.map(|saved| saved.estimate),
+        saved_low: one.saved.map(|saved| saved.lower),
+        saved_high: one.saved.map(|saved| saved.upper),
     }
 }
 

@@ -18,6 +18,8 @@ mod pareto;
 #[cfg(feature = "plots")]
 mod quantiles;
 #[cfg(feature = "plots")]
+mod terms;
+#[cfg(feature = "plots")]
 mod timeline;
 
 use super::Report;
@@ -65,10 +67,14 @@ pub fn quantiles(streams: &[crate::calibrate::StreamFit]) -> Option<Figure> {
 /// Draws the ladders of an experiment.
 #[cfg(feature = "plots")]
 pub fn ladder(ladders: &[crate::ladder::Ladder]) -> Vec<Figure> {
-    [ladder::draw(ladders), pareto::draw(ladders)]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        ladder::draw(ladders),
+        pareto::draw(ladders),
+        terms::draw(ladders),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// Draws nothing: this build has no plotter.

@@ -7,6 +7,7 @@ use anyhow::Result;
 use super::figures;
 use super::format::{count, escape, number, percent_difference};
 use super::{page, write_figures};
+use crate::arms::Class;
 use crate::evaluation::{Bounds, revision};
 use crate::ladder::{Experiment, Headroom, Ladder, Rung, WORTHWHILE, overall};
 use crate::run_folder;
@@ -50,6 +51,7 @@ pub fn write_ladder(folder: &Path, experiment: &Experiment, ladders: &[Ladder]) 
     for figure in &figures {
         body.push_str(&page::show_figure(figure));
     }
+    body.push_str(&prices_table(ladders));
     body.push_str(&overall_table(ladders));
     for ladder in ladders {
         body.push_str(&family_table(ladder));
@@ -145,6 +147,56 @@ fn overall_table(ladders: &[Ladder]) -> String {
     )
 }
 
+/// What adapting saves under each price book, from the same runs.
+fn prices_table(ladders: &[Ladder]) -> String {
+    let mut rows = String::new();
+    for ladder in ladders {
+        let named = |name: &str| ladder.rungs.iter().find(|rung| rung.arm == name);
+        let Some(fixed) = named(&ladder.fixed) else {
+            continue;
+        };
+        let found = ladder.headroom.as_ref();
+        let adaptive = found.and_then(|found| named(found.adaptive_arm.as_deref()?));
+        for (index, one) in fixed.repriced.iter().enumerate() {
+            let saves = |rung: Option<&Rung>| {
+                let repriced = rung.and_then(|rung| rung.repriced.get(index));
+                share_cell(repriced.and_then(|one| one.saved).map(Bounds::from))
+            };
+            push(
+                &mut rows,
+                format_args!(
+                    "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td>{}{}<td>{}</td></tr>\n",
+                    escape(if index == 0 { &ladder.family } else { "" }),
+                    one.price_book,
+                    number(one.terms.total()),
+                    saves(adaptive),
+                    saves(named("privileged")),
+                    escape(cheapest(ladder, index)),
+                ),
+            );
+        }
+    }
+    if rows.is_empty() {
+        return String::new();
+    }
+    format!(
+        "<h2>Under other prices</h2>\n<div class=\"scroll\"><table>\n<caption>The same runs, priced again: rules decided by the \
+         scenario's own prices, so this says how far a verdict hangs on them, not what would be tuned under others. US dollars a \
+         day. The cheapest is sought among all arms but the privileged one.</caption>\n<thead><tr><th>Family</th><th>Prices</th><th>Static</th>\
+         <th>Adaptive rule saves</th><th>Headroom</th><th>Cheapest</th></tr></thead>\n<tbody>\n{rows}</tbody>\n</table></div>\n"
+    )
+}
+
+fn cheapest(ladder: &Ladder, book: usize) -> &str {
+    let costs = ladder.rungs.iter().filter_map(|rung| {
+        let is_rival = rung.class != Some(Class::Privileged);
+        Some((rung.arm.as_str(), rung.repriced.get(book)?.terms.total())).filter(|_| is_rival)
+    });
+    costs
+        .min_by(|a, b| a.1.total_cmp(&b.1))
+        .map_or("", |(arm, _)| arm)
+}
+
 fn share_cell(bounds: Option<Bounds>) -> String {
     let Some(Bounds { mean, low, high }) = bounds else {
         return "<td>&ndash;</td>".to_owned();
@@ -175,9 +227,9 @@ fn family_table(ladder: &Ladder) -> String {
     format!(
         "<h2>{}</h2>\n<div class=\"scroll\"><table>\n<caption>Cheapest first, a simulated day. <em>p</em>: of no difference \
          from the static policy, by sign flips, corrected by Holm for all arms and families. Won: share of scenarios on \
-         which it was cheaper.</caption>\n<thead><tr><th>Arm</th><th>Class</th><th>Cost, $</th><th>Saves</th><th>p</th>\
+         which it was cheaper. Regret: beyond the clairvoyant bound, which no rule can reach.</caption>\n<thead><tr><th>Arm</th><th>Class</th><th>Cost, $</th><th>Saves</th><th>p</th>\
          <th>Won</th><th>Met in time</th><th>Waste</th><th>Blocked, min</th><th>SLO, min</th><th>Runner, min</th>\
-         <th>Exposure, $</th></tr></thead>\n<tbody>\n{rows}</tbody>\n</table></div>\n",
+         <th>Exposure, days</th><th>Regret, $</th></tr></thead>\n<tbody>\n{rows}</tbody>\n</table></div>\n",
         escape(&ladder.family)
     )
 }
@@ -201,7 +253,7 @@ fn rung_row(rung: &Rung) -> String {
     });
     format!(
         "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td>{saves}<td>{p}</td><td>{won}</td><td>{met}</td><td>{}</td>\
-         <td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
+         <td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
         escape(&rung.arm),
         rung.class.map_or("", |class| class.name()),
         number(rung.cost_usd_per_day),
@@ -209,7 +261,8 @@ fn rung_row(rung: &Rung) -> String {
         number(totals.blocked_minutes),
         number(totals.slo_violation_minutes),
         number(totals.runner_minutes),
-        number(totals.exposure_usd),
+        number(totals.exposure_days),
+        rung.regret_usd_per_day.map_or("&ndash;".to_owned(), number),
     )
 }
 
@@ -235,8 +288,8 @@ fn provenance(experiment: &Experiment) -> String {
         );
     }
     out.push_str(
-        "</dl>\n<p>Each family is a run folder beside this page, with its own report; <code>ladder.csv</code> and \
-         <code>headroom.csv</code> have the tables at full precision, <code>openings.jsonl</code> in each folder says \
+        "</dl>\n<p>Each family is a run folder beside this page, with its own report; <code>ladder.csv</code>, \
+         <code>headroom.csv</code> and <code>prices.csv</code> have the tables at full precision, <code>openings.jsonl</code> in each folder says \
          when its test scenarios were looked at.</p>\n</footer>\n",
     );
     out

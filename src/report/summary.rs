@@ -524,6 +524,7 @@ mod tests {
             runner_minutes: 0.0,
             idle_stage_hours: 0.0,
             exposure_usd: 0.0,
+            exposure_days: 0.0,
         }
     }
 

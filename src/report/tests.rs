@@ -92,6 +92,7 @@ fn results() -> Vec<ResultRow> {
                     runner_minutes: (hits + wasted) as f64 * 9.0,
                     idle_stage_hours: wasted as f64 * 3.0,
                     exposure_usd: 1.0,
+                    exposure_days: 0.0,
                 });
             }
         }

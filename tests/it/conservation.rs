@@ -40,6 +40,7 @@ pub(crate) fn check_books(episode: &Episode) {
             usage.blocked_person_minutes,
             usage.runner_minutes,
             usage.over_provision_hours,
+            usage.exposure_days,
             usage.exploits,
             usage.reviews,
             usage.reverts,

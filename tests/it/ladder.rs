@@ -62,20 +62,51 @@ fn an_experiment_goes_on_after_a_kill_and_does_not_depend_on_threads() {
         "ladder.csv",
         "headroom.csv",
         "overall.csv",
+        "prices.csv",
         "report.html",
         "stationary/results.csv",
+        "stationary/costs.csv",
         "flash-burst/results.csv",
         "flash-burst/validation.json",
         "flash-burst/arms/linear.json",
     ] {
         assert_eq!(read(&whole.join(file)), read(&resumed.join(file)), "{file}");
     }
+    check_prices(&whole);
     // The finished family was not looked at again.
     let openings = read(&resumed.join("stationary/openings.jsonl"));
     assert_eq!(openings.lines().count(), 1, "{openings}");
     let opening: serde_json::Value = serde_json::from_str(&openings).unwrap();
     assert_eq!(opening["scenarios"], 4);
     assert_eq!(opening["config_blake3"].as_str().unwrap().len(), 64);
+}
+
+/// The terms of the scenario's own prices sum up to what `results.csv` has, and dearer people make
+/// waiting exactly three times as dear.
+fn check_prices(out: &Path) {
+    let mut reader = csv::Reader::from_path(out.join("prices.csv")).unwrap();
+    let rows: Vec<std::collections::BTreeMap<String, String>> =
+        reader.deserialize().map(|row| row.unwrap()).collect();
+    let number = |row: &std::collections::BTreeMap<String, String>, key: &str| -> f64 {
+        row[key].parse().unwrap()
+    };
+    let of = |book: &str| {
+        rows.iter()
+            .find(|row| row["arm"] == "reactive" && row["price_book"] == book)
+            .unwrap()
+    };
+    let (own, people) = (of("own"), of("people-dear"));
+    assert!(number(own, "blocked_usd") > 0.0);
+    let ratio = number(people, "blocked_usd") / number(own, "blocked_usd");
+    assert!((ratio - 3.0).abs() < 1e-9, "{ratio}");
+    let results = prestage::run_folder::read_results(&out.join(&own["family"])).unwrap();
+    let days = 3.0 * 4.0;
+    let cost: f64 = results
+        .iter()
+        .filter(|row| row.arm == "reactive")
+        .map(|row| row.cost_usd / days)
+        .sum();
+    assert!((number(own, "cost_usd") - cost).abs() < 1e-6 * cost);
 }
 
 #[test]

@@ -136,6 +136,7 @@ fn check_object(object: &Value) {
         "blocked_minutes",
         "runner_minutes",
         "slo_violation_minutes",
+        "exposure_days",
     ];
     let of_arm = ["arm", "by_need", "difference"];
     let needs: BTreeSet<&str> = NeedType::ALL.iter().map(|need| need.as_str()).collect();

@@ -72,6 +72,22 @@ fn arms_are_tuned_around_the_static_policy_and_compared_with_it() {
     let lines = |name: &str| table.lines().filter(|line| line.starts_with(name)).count();
     assert_eq!((lines("linear,"), lines("hpa-like,")), (1, 1), "{table}");
 
+    // Nothing was learnt: what ships is the static policy, and it costs what the arm does.
+    let artifact = folder.path().join("policy");
+    let export = ["export", text(&out), "--out", text(&artifact)];
+    assert_eq!(stdout_of(&export).trim(), text(&artifact));
+    let manifest = std::fs::read(artifact.join("manifest.json")).unwrap();
+    let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+    let decision = &manifest["evaluation"]["decision"];
+    assert_eq!(
+        (&decision["ships"], &decision["static_arm"]),
+        (&"static-tuned".into(), &"static-tuned".into())
+    );
+    assert_eq!(
+        decision["rivals"],
+        serde_json::json!(["static-tuned", "linear"])
+    );
+
     let history = folder.path().join("history");
     let record = [
         "simulate",
@@ -82,9 +98,18 @@ fn arms_are_tuned_around_the_static_policy_and_compared_with_it() {
         text(&history),
     ];
     stdout_of(&record);
+    let steered = ["replay", text(&history), "--policy", text(&artifact)];
+    let replay = stdout_of(&[&steered[..], &["--format", "json"]].concat());
+    let replay: serde_json::Value = serde_json::from_str(&replay).unwrap();
+    let arms = replay["arms"].as_array().unwrap();
+    let fixed = arms.iter().find(|arm| arm["arm"] == "static-tuned");
+    assert_eq!(arms[0]["arm"], "policy");
+    assert_eq!(arms[0]["cost_usd"], fixed.unwrap()["cost_usd"]);
+
     let args = [
         "replay",
         text(&history),
+        "--sweep",
         "--arms",
         text(&out),
         "--format",
@@ -98,6 +123,16 @@ fn arms_are_tuned_around_the_static_policy_and_compared_with_it() {
         .map(|arm| arm["arm"].as_str().unwrap())
         .collect();
     assert_eq!(arms[0], "static-tuned");
+    for arm in replay["arms"].as_array().unwrap() {
+        let has_threshold =
+            ["static-tuned", "linear", "newsvendor"].contains(&arm["arm"].as_str().unwrap());
+        assert_eq!(arm["at_hit_rate"].is_array(), has_threshold, "{arm}");
+    }
+    let at = &replay["arms"][0]["at_hit_rate"];
+    assert_eq!(
+        (&at[0]["hit_rate"], &at[1]["hit_rate"]),
+        (&0.95.into(), &0.99.into())
+    );
     assert!(
         arms.contains(&"linear") && arms.contains(&"never"),
         "{arms:?}"

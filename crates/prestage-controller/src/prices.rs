@@ -21,6 +21,8 @@ pub struct Usage {
     pub runner_minutes: f64,
     /// Replica-hours beyond what the load required.
     pub over_provision_hours: f64,
+    /// Days in which a need with an open advisory waited, summed over needs.
+    pub exposure_days: f64,
     /// Expected number of exploits while an advisory stayed open.
     pub exploits: f64,
     /// Proposals reviewed by a person.
@@ -38,6 +40,7 @@ macro_rules! each_field {
             blocked_person_minutes: $a.blocked_person_minutes $op $b.blocked_person_minutes,
             runner_minutes: $a.runner_minutes $op $b.runner_minutes,
             over_provision_hours: $a.over_provision_hours $op $b.over_provision_hours,
+            exposure_days: $a.exposure_days $op $b.exposure_days,
             exploits: $a.exploits $op $b.exploits,
             reviews: $a.reviews $op $b.reviews,
             reverts: $a.reverts $op $b.reverts,
@@ -226,6 +229,7 @@ mod tests {
             blocked_person_minutes: 60.0,
             runner_minutes: 100.0,
             over_provision_hours: 3.0,
+            exposure_days: 0.5,
             exploits: 1e-4,
             reviews: 2.0,
             reverts: 1.0,

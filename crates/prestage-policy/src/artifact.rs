@@ -59,6 +59,31 @@ pub struct TrainedActor {
     pub layers: Vec<Dense>,
 }
 
+impl TrainedActor {
+    /// The actor that takes the neutral action whatever it sees: a static policy in the form
+    /// of a learnt one.
+    ///
+    /// # Errors
+    /// When the layout has no field.
+    pub fn neutral(layout: Layout, action: MultiDiscrete) -> Result<Self, Error> {
+        let heads = action.nvec.iter().zip(&action.neutral);
+        let bias: Vec<f32> = heads
+            .flat_map(|(&levels, &neutral)| {
+                (0..levels).map(move |level| f32::from(u8::from(level == neutral)))
+            })
+            .collect();
+        let n_in = layout.len();
+        let weight = vec![0.0; n_in * bias.len()];
+        let layers = vec![Dense::new(n_in, bias, weight)?];
+        Ok(Self {
+            normalizer: Normalizer::identity(n_in, 5.0),
+            layout,
+            action,
+            layers,
+        })
+    }
+}
+
 /// What the exporter tells about an actor; carried, never interpreted here.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Notes {
@@ -572,5 +597,23 @@ pub(crate) mod tests {
             assert!(line.ends_with("a \\| test field |"), "{line}");
         }
         assert!(card.contains("\"verdict\": \"ship\""));
+    }
+
+    #[test]
+    fn a_static_policy_survives_the_disk_and_stays_neutral() {
+        let TrainedActor { layout, action, .. } = actor();
+        let neutral = TrainedActor::neutral(layout, action.clone()).unwrap();
+        let root = tempfile::tempdir().unwrap();
+        let directory = root.path().join("static");
+        Artifact::new(neutral, notes())
+            .unwrap()
+            .write(&directory)
+            .unwrap();
+        let mut policy = Artifact::load(&directory).unwrap().policy();
+        for observation in [[0.0; 3], [5.0; 3], [-5.0, 0.3, 5.0]] {
+            let mut actions = action.nvec.clone();
+            policy.act(&observation, &mut actions);
+            assert_eq!(actions, action.neutral);
+        }
     }
 }

@@ -1,3 +1,4 @@
-//! Exporters: the samples of a store for other tools.
+//! Exporters: the samples of a store, and small tables, for other tools.
 pub mod openmetrics;
 pub mod remote_write;
+pub mod table;

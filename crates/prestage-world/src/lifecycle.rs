@@ -470,6 +470,8 @@ impl World {
             let hazard: f64 = state.waiting.iter().sum();
             state.tally.usage.blocked_minutes += blocked;
             state.tally.usage.blocked_person_minutes += blocked * people;
+            let exposed = state.waiting.iter().filter(|hazard| **hazard > 0.0).count();
+            state.tally.usage.exposure_days += exposed as f64 * minutes / 1440.0;
             state.tally.usage.exploits += hazard * minutes / 1440.0;
         }
         self.cells[cell.index()].accrued_at = self.now;
