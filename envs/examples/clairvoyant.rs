@@ -37,6 +37,11 @@ fn main() {
         "{} of {} runners are busy at once with stages of the plan",
         bound.runners_at_once, setting.world.runners
     );
+    eprintln!(
+        "prices on runners could raise it by {:.4} of {:.2} dollars at most",
+        bound.runner_prices_room_usd,
+        bound.cost_usd()
+    );
     let header = [
         "arm",
         "need type",

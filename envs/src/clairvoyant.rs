@@ -15,10 +15,14 @@
 //! break. `docs/clairvoyant.md` has the argument term by term.
 //!
 //! Only this crate may see the future; nothing here is reachable from a controller.
+mod arrivals;
 mod builds;
 mod events;
 mod offers;
+mod penalty;
+mod runner_prices;
 mod scaling;
+mod staged;
 #[cfg(test)]
 mod tests;
 mod waiting;
@@ -31,6 +35,8 @@ use prestage_world::{first_suite_need, load_course};
 use self::builds::FullTimes;
 use self::events::{EventCell, EventNeed, Plan};
 use self::offers::Offer;
+pub use self::penalty::{Penalized, PenalizedCell, penalized};
+use self::runner_prices::{Packing, most_at_once, spans_of};
 use self::scaling::ScalingPrices;
 use self::waiting::WaitingClock;
 use crate::episode::Setting;
@@ -44,6 +50,8 @@ pub struct Bound {
     /// once. While the pool has that many, putting a price on runners cannot raise the
     /// bound: these stages do not compete.
     pub runners_at_once: usize,
+    /// No prices on runners raise the bound by more dollars than this (runner_prices.rs).
+    pub runner_prices_room_usd: f64,
 }
 
 /// The lower bound of one cell.
@@ -70,12 +78,15 @@ impl Bound {
 /// [`run_episode`](crate::run_episode), and for either way of writing stages on demand.
 pub fn clairvoyant(setting: &Setting) -> Bound {
     let full = FullTimes::of(&setting.record, &setting.world);
-    let mut on_runner = Vec::new();
+    let mut shared = Shared {
+        on_runner: Vec::new(),
+        packing: Packing::new(fewest_runners(setting)),
+    };
     let mut cells = Vec::new();
     for cell in &setting.record.cells {
         let cost = match cell.need {
             NeedType::Scaling => scaling_cell(setting, cell, &full),
-            _ => event_cell(setting, cell, &full, &mut on_runner),
+            _ => event_cell(setting, cell, &full, &mut shared),
         };
         cells.push(CellBound {
             cell: cell.id,
@@ -84,22 +95,23 @@ pub fn clairvoyant(setting: &Setting) -> Bound {
     }
     Bound {
         cells,
-        runners_at_once: most_at_once(&on_runner),
+        runners_at_once: most_at_once(&shared.on_runner),
+        runner_prices_room_usd: shared.packing.room_usd(),
     }
 }
 
-/// The largest number of these half-open spans that have a moment in common.
-fn most_at_once(spans: &[(SimTime, SimTime)]) -> usize {
-    let begins = spans.iter().map(|&(begin, _)| (begin, 1));
-    let ends = spans.iter().map(|&(_, end)| (end, -1));
-    let mut changes: Vec<(SimTime, isize)> = begins.chain(ends).collect();
-    changes.sort_unstable();
-    let (mut now, mut most) = (0, 0);
-    for (_, change) in changes {
-        now += change;
-        most = most.max(now);
-    }
-    most as usize
+/// What the plans of the cells together ask of the runners.
+struct Shared {
+    /// When their stages occupy one.
+    on_runner: Vec<(SimTime, SimTime)>,
+    packing: Packing,
+}
+
+/// Runners that are left in the worst outage of the record.
+fn fewest_runners(setting: &Setting) -> usize {
+    let outages = setting.record.outages.iter();
+    let left = outages.map(|outage| setting.world.runners_in_outage(outage.share));
+    left.fold(setting.world.runners, u32::min) as usize
 }
 
 fn scaling_cell(setting: &Setting, cell: &CellSpec, full: &FullTimes) -> CostTerms {
@@ -134,7 +146,7 @@ fn event_cell(
     setting: &Setting,
     cell: &CellSpec,
     full: &FullTimes,
-    on_runner: &mut Vec<(SimTime, SimTime)>,
+    shared: &mut Shared,
 ) -> CostTerms {
     let may_move = setting.world.operation.induced_demand > 0.0 && cell.need != NeedType::TestSuite;
     let plan = with_event_cell(setting, (cell, full), |cell| {
@@ -142,10 +154,8 @@ fn event_cell(
             return cell.cheapest_of_movable_needs();
         }
         let plan = cell.cheapest();
-        on_runner.extend(plan.stages.iter().map(|stage| {
-            let first = &cell.needs[stage.first];
-            stage.offer.on_runner_for(first.at)
-        }));
+        shared.on_runner.extend(spans_of(cell, &plan));
+        shared.packing.add(cell, &plan);
         plan
     });
     CostTerms {

@@ -11,7 +11,7 @@ mod seeds;
 mod vector;
 
 pub use cell_env::{CellEnv, CellEnvOptions};
-pub use clairvoyant::{Bound, CellBound, clairvoyant};
+pub use clairvoyant::{Bound, CellBound, Penalized, PenalizedCell, clairvoyant, penalized};
 pub use episode::{CellResult, Episode, EpisodeHost, Moment, Setting, run_arm, run_episode};
 pub use privileged::{Latent, Privileged, PrivilegedPolicy};
 pub use registry::{ENVS, EnvEntry};

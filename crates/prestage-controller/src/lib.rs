@@ -36,5 +36,5 @@ pub use ports::{
 pub use prestage_forecast::{RequiredReplicas, required_replicas};
 pub use prestage_lpt::NeedType;
 pub use prices::{CostTerms, PRICE_BOOKS, PriceBook, PriceBookEntry, PriceError, Usage};
-pub use reconcile::{RECONCILE_EVERY, reconcile};
+pub use reconcile::{RECONCILE_EVERY, REFRESH_DRIFT_COMMITS, reconcile};
 pub use rule::{Rule, RuleEntry, Sight, StagingRule, Verdict};

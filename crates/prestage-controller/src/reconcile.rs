@@ -19,7 +19,7 @@ pub const RECONCILE_EVERY: Span = Span(300_000_000);
 
 /// Commits after which a staged stage is revalidated. At the world's default
 /// drift of 2 % a commit, one stage in four would break.
-const REFRESH_DRIFT_COMMITS: u32 = 15;
+pub const REFRESH_DRIFT_COMMITS: u32 = 15;
 
 /// One turn of the control loop.
 ///

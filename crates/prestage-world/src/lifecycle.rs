@@ -86,7 +86,7 @@ impl World {
         }
         let drift = self.drift(id);
         let holds = (1.0 - self.options.operation.drift_per_commit).powf(f64::from(drift));
-        if self.streams.at("stale", u64::from(cell.0), need).unit() < holds {
+        if self.options.staleness(cell, need) < holds {
             return true;
         }
         self.cells[cell.index()].tally.usage.reverts += 1.0;

@@ -4,7 +4,7 @@
 //! A function of the options alone: every draw is addressed by cell and need, or
 //! minute, so a stage asked for at the same time takes the same time whoever asks,
 //! and whoever knows the seed can tell before it is asked for.
-use prestage_controller::{CellSpec, OnDemand};
+use prestage_controller::{CellId, CellSpec, OnDemand};
 use prestage_des::{SimTime, Streams};
 
 use crate::world::{MINUTE, WorldOptions};
@@ -70,6 +70,13 @@ impl WorldOptions {
             review: SimTime::from_secs_f64(review * urgency),
             provision: SimTime::from_secs_f64(provision),
         }
+    }
+
+    /// Uniform on [0, 1): a ready stage has gone stale for this need unless the chance
+    /// that it holds is larger.
+    pub fn staleness(&self, cell: CellId, need: u64) -> f64 {
+        let streams = Streams::new(self.seed);
+        streams.at("stale", u64::from(cell.0), need).unit()
     }
 
     /// From a need that finds no stage until one is written for it.

@@ -18,6 +18,7 @@ use prestage_des::{SimTime, Stream, Streams};
 use prestage_telemetry::{ServiceId, Span, Timestamp};
 
 pub use noise::noise_variogram;
+pub use releases::releases_due;
 
 use crate::exogenous::{Exogenous, Service, Window};
 use crate::scenario::{Scenario, ScenarioSpec};

@@ -51,7 +51,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    fn total(&self) -> f64 {
+    pub fn total(&self) -> f64 {
         self.blocked + self.exposure + self.runner + self.reviews
     }
 }

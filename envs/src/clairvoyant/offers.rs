@@ -16,6 +16,8 @@ pub(super) struct Offer {
     pub asked_at: SimTime,
     /// No runner takes it up sooner while no need waits for it.
     pub starts_at: SimTime,
+    /// A need that waits for it has it taken up at once.
+    hurries: bool,
     times: StageTimes,
     /// Dollars of its runner minutes.
     pub runner_usd: f64,
@@ -34,8 +36,26 @@ impl Offer {
         (begin, begin + self.times.validate)
     }
 
+    /// When it is validated if nothing delays it.
+    pub fn validated_at(&self) -> SimTime {
+        self.starts_at + self.times.validate
+    }
+
     fn taken_up_for(&self, need_at: SimTime) -> SimTime {
+        if !self.hurries {
+            return self.starts_at;
+        }
         self.starts_at.min(need_at.max(self.asked_at))
+    }
+
+    /// The same taken up at `at`, whoever waits for it.
+    pub fn taken_up_at(self, at: SimTime) -> Self {
+        assert!(at >= self.starts_at, "no runner takes it up that soon");
+        Self {
+            starts_at: at,
+            hurries: false,
+            ..self
+        }
     }
 }
 
@@ -77,7 +97,12 @@ pub(super) fn ahead(setting: &Setting, cell: &CellSpec, full: &FullTimes) -> Vec
 pub(super) fn on_demand(setting: &Setting, cell: &CellSpec, need: u64, at: SimTime) -> Offer {
     let writing = |who| setting.world.writing_time(cell, need, who);
     let written = writing(OnDemand::Template).min(writing(OnDemand::ByHand));
-    offer(setting, cell, at + written, StageCause::Need(need))
+    written_at(setting, cell, need, at + written)
+}
+
+/// What the cell's `need`-th need asks for, written at `at`.
+pub(super) fn written_at(setting: &Setting, cell: &CellSpec, need: u64, at: SimTime) -> Offer {
+    offer(setting, cell, at, StageCause::Need(need))
 }
 
 fn offer(setting: &Setting, cell: &CellSpec, asked_at: SimTime, cause: StageCause) -> Offer {
@@ -85,6 +110,7 @@ fn offer(setting: &Setting, cell: &CellSpec, asked_at: SimTime, cause: StageCaus
     Offer {
         asked_at,
         starts_at: asked_at,
+        hurries: true,
         times,
         runner_usd: times.validate.as_minutes_f64() * setting.prices.runner_minute,
     }

@@ -137,10 +137,20 @@ fn neutral() -> NeutralPolicy {
 }
 
 /// Turns every knob at random, every hour.
-struct AtRandom {
+pub(super) struct AtRandom {
     layout: Layout,
     action: MultiDiscrete,
     draw: Stream,
+}
+
+impl AtRandom {
+    pub(super) fn new(seed: u64) -> Self {
+        Self {
+            layout: layout(),
+            action: action_space(),
+            draw: Streams::new(seed).open("policy", 0),
+        }
+    }
 }
 
 impl Policy for AtRandom {
@@ -159,7 +169,7 @@ impl Policy for AtRandom {
     }
 }
 
-fn random_centers(draw: &mut Stream) -> KnobCenters {
+pub(super) fn random_centers(draw: &mut Stream) -> KnobCenters {
     let mut centers = KnobCenters::default();
     for need in NeedType::ALL {
         let center = centers.of_mut(need);
@@ -172,7 +182,7 @@ fn random_centers(draw: &mut Stream) -> KnobCenters {
 }
 
 /// Runs a world in which `decide` makes the calls of each turn.
-fn run_ports(
+pub(super) fn run_ports(
     setting: &Setting,
     mut decide: impl FnMut(&mut World, &CellSpec),
 ) -> (Vec<CostTerms>, World) {
@@ -193,7 +203,7 @@ fn run_ports(
     (costs.collect(), world)
 }
 
-fn request(world: &World, cell: &CellSpec, magnitude: u32) -> StageRequest {
+pub(super) fn request(world: &World, cell: &CellSpec, magnitude: u32) -> StageRequest {
     StageRequest {
         cell: cell.id,
         need: cell.need,
@@ -238,11 +248,7 @@ fn check_all_arms(setting: &Setting, seed: u64) {
     let arm = BASELINES[4].arm(&random_centers(&mut draw));
     let costs = cost_of(setting, &arm, &mut neutral());
     check(setting, &bound, "a random setting", &costs);
-    let mut policy = AtRandom {
-        layout: layout(),
-        action: action_space(),
-        draw: Streams::new(seed).open("policy", 0),
-    };
+    let mut policy = AtRandom::new(seed);
     let costs = cost_of(setting, &arm, &mut policy);
     check(setting, &bound, "a random policy", &costs);
     let (costs, _) = run_ports(setting, |world, cell| random_calls(world, cell, &mut draw));
@@ -373,12 +379,72 @@ fn more_runners_never_raise_it() {
     }
 }
 
+/// The dual at prices of so many dollars a runner minute in each hour.
+fn dual(setting: &Setting, hourly: &[f64]) -> f64 {
+    let full = FullTimes::of(&setting.record, &setting.world);
+    let hour = SimTime::from_hours(1);
+    let price = |(begin, end): (SimTime, SimTime)| -> f64 {
+        let hours = hourly.iter().enumerate().map(|(index, usd)| {
+            let from = setting.record.start + SimTime::from_hours(index as i64);
+            let within = (end.min(from + hour) - begin.max(from)).as_minutes_f64();
+            within.max(0.0) * usd
+        });
+        hours.sum()
+    };
+    let priced = |offer: &Offer| {
+        let mut priced = *offer;
+        priced.runner_usd += price(offer.on_runner_for(SimTime::MAX));
+        priced
+    };
+    let cells = setting.record.cells.iter();
+    let events = cells.filter(|cell| cell.need != NeedType::Scaling);
+    let least = events.map(|spec| {
+        let plan = with_event_cell(setting, (spec, &full), |cell| {
+            let ahead: Vec<Offer> = cell.ahead.iter().map(priced).collect();
+            let on_demand: Vec<Offer> = cell.on_demand.iter().map(priced).collect();
+            EventCell {
+                ahead: &ahead,
+                on_demand: &on_demand,
+                ..*cell
+            }
+            .cheapest()
+        });
+        plan.total()
+    });
+    let runners = f64::from(setting.world.runners);
+    least.sum::<f64>() - hourly.iter().sum::<f64>() * 60.0 * runners
+}
+
 #[test]
-fn spans_that_only_touch_are_not_at_once() {
-    let span = |begin, end| (SimTime::from_minutes(begin), SimTime::from_minutes(end));
-    assert_eq!(most_at_once(&[span(0, 5), span(5, 9), span(9, 10)]), 1);
-    assert_eq!(most_at_once(&[span(0, 5), span(4, 9), span(1, 2)]), 2);
-    assert_eq!(most_at_once(&[]), 0);
+fn no_prices_on_runners_raise_it_by_more_than_their_room() {
+    for (name, text) in [FAMILIES[0], FAMILIES[5], FAMILIES[9]] {
+        // A pool that builds never fill: each offer then has one time on a runner.
+        let overrides = ["days=7", "history_days=2", "commits.per_week=0.0"];
+        let mut overrides: Vec<String> = overrides.iter().map(|&key| key.to_owned()).collect();
+        overrides.extend(["runners.count=1", "dials.correlated_needs=0.9"].map(str::to_owned));
+        overrides.push("releases.min_commits=0".to_owned());
+        let setting = setting(text, &overrides, 4);
+        let bound = clairvoyant(&setting);
+        let room = bound.runner_prices_room_usd;
+        assert!(room < 0.2 * bound.cost_usd(), "`{name}`: {room}");
+        let free = dual(&setting, &[]);
+        let mut draw = Streams::new(4).open("prices", 0);
+        for usd in [0.001, 0.01, 0.1, 1.0] {
+            let mut drawn = || {
+                if draw.bernoulli(0.1) {
+                    draw.uniform(0.0, usd)
+                } else {
+                    0.0
+                }
+            };
+            let hourly: Vec<f64> = (0..7 * 24).map(|_| drawn()).collect();
+            let found = dual(&setting, &hourly);
+            assert!(
+                found <= free + room + 1e-9,
+                "`{name}`: {found} over {free} + {room}"
+            );
+        }
+    }
 }
 
 #[test]

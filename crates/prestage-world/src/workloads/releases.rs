@@ -12,7 +12,7 @@ use prestage_des::{SimTime, Stream, Streams};
 use super::regimes::Tempo;
 use super::{Week, Workload, after};
 use crate::exogenous::Exogenous;
-use crate::scenario::{ReleasesSpec, ScenarioSpec};
+use crate::scenario::{ReleasesSpec, Scenario, ScenarioSpec};
 
 pub(super) const ENTRY: Workload = Workload {
     name: "releases",
@@ -61,6 +61,20 @@ fn generate(spec: &ScenarioSpec, streams: &Streams, record: &mut Exogenous) {
         }
     }
     record.releases.sort_unstable();
+}
+
+/// When releases of a service by itself are due, in the record that `seed` makes of the
+/// scenario: the renewal process (or the trains) behind them, whatever then goes out.
+pub fn releases_due(
+    scenario: &Scenario,
+    record: &Exogenous,
+    seed: u64,
+    service: u32,
+) -> Vec<SimTime> {
+    let spec = scenario.spec();
+    let mut stream = Streams::new(seed).open("releases", u64::from(service));
+    let own = 1.0 - spec.dials.correlated_needs;
+    departures(spec, &mut stream, own, record)
 }
 
 /// When releases are due, whatever is ready by then; a `share` of the full rate.
