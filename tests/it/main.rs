@@ -22,6 +22,8 @@ mod fleet;
 #[cfg(test)]
 mod forecast;
 #[cfg(test)]
+mod git_history;
+#[cfg(test)]
 mod ladder;
 #[cfg(test)]
 mod lpt;

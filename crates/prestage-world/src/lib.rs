@@ -19,6 +19,7 @@ mod load;
 mod pool;
 mod ports;
 mod replay;
+mod replay_error;
 mod requirement;
 mod scenario;
 mod scenario_error;
@@ -38,7 +39,8 @@ pub use exogenous::{
 };
 pub use ledger::CellTally;
 pub use load::{ServiceLevel, scaled_in, scaled_out, service_level};
-pub use replay::{ReplayError, ReplayOptions, from_history, to_history, write_history};
+pub use replay::{ReplayOptions, from_history, to_history, write_history};
+pub use replay_error::ReplayError;
 pub use requirement::{Between, LoadCourse, Requirement, load_course};
 pub use scenario::{
     CalendarSpec, CellCounts, CommitsSpec, DependenciesSpec, DialsSpec, FreezeSpec, HolidaySpec,

@@ -23,6 +23,7 @@ use prestage_telemetry::{History, ServiceId};
 use crate::exogenous::{
     BuildResult, Commit as MainlineCommit, Demand, DependencyNeed, Exogenous, Service, SuiteRun,
 };
+use crate::replay_error::ReplayError;
 use crate::scenario::{Scenario, ScenarioSpec};
 use crate::workloads::{cell_economics, timestamp};
 
@@ -44,7 +45,7 @@ const DEMAND_METRIC: &str = "requests_per_second";
 /// The calibration part's 95th percentile needs this many replicas.
 const CALIBRATION_REPLICAS: f64 = 8.0;
 /// A suite needs so many runs to be worth a cell.
-const SUITE_RUNS_MIN: usize = 30;
+pub(crate) const SUITE_RUNS_MIN: usize = 30;
 /// Events older than this before the start tell nothing about the present.
 const EVENT_MEMORY: SimTime = SimTime::from_days(4 * 365);
 /// Longest part of a trace that is set apart for the forecaster.
@@ -55,7 +56,7 @@ const SUITE_BUDGET_FACTOR: f64 = 1.2;
 const SHARD_SECONDS: f64 = 1800.0;
 
 /// Longest replay, days; a longer one is a mistyped end more often than a wish.
-const DAYS_MAX: f64 = 3660.0;
+pub(crate) const DAYS_MAX: f64 = 3660.0;
 /// Steps of one trace: a minute's grid over [`DAYS_MAX`], and more.
 const STEPS_MAX: i64 = 10_000_000;
 const STEP_S_MAX: i64 = 366 * 86_400;
@@ -67,44 +68,6 @@ pub struct ReplayOptions {
     pub skip_days: u32,
     /// Days to replay; all there are when `None`.
     pub days: Option<u32>,
-}
-
-/// Why a history cannot be replayed.
-#[derive(Debug, thiserror::Error)]
-pub enum ReplayError {
-    /// The part asked for is not in the history.
-    #[error(
-        "history `{history}` has {available:.1} days; `--skip-days {skip_days}` leaves nothing of it\n\n\
-         hint: skip fewer days"
-    )]
-    Empty {
-        /// Its name.
-        history: String,
-        /// Days it has.
-        available: f64,
-        /// Days skipped.
-        skip_days: u32,
-    },
-    /// The part asked for is longer than ten years.
-    #[error(
-        "history `{history}` covers {days:.0} days (allowed: {DAYS_MAX:.0})\n\n\
-         hint: replay a part with `--skip-days` and `--days`"
-    )]
-    TooLong {
-        /// Its name.
-        history: String,
-        /// Days asked for.
-        days: f64,
-    },
-    /// No stream gives a cell.
-    #[error(
-        "history `{history}` gives no cell in the days asked for: no demand trace, release, \
-         dependency update or suite of at least {SUITE_RUNS_MIN} runs\n\nhint: replay more days"
-    )]
-    NoCells {
-        /// Its name.
-        history: String,
-    },
 }
 
 /// The record of a history, and what of it could not be used, one sentence each.
@@ -121,9 +84,7 @@ pub fn from_history(
     builder.repository(history);
     builder.suites(history);
     if builder.record.cells.is_empty() {
-        return Err(ReplayError::NoCells {
-            history: history.world.world.clone(),
-        });
+        return Err(ReplayError::no_cells(history, updates(&history.deps).len()));
     }
     builder.record.check();
     Ok((builder.record, builder.unused))
