@@ -30,6 +30,7 @@ mod quantiles;
 mod grid;
 mod past;
 
+mod atom;
 mod band;
 mod least_squares;
 mod profile;
