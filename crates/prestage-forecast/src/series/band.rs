@@ -336,22 +336,17 @@ impl<P: PointModel> Banded<P> {
         self.atom.learn(past, value);
     }
 
-    /// All that a forecast `steps` ahead is made of.
-    fn pending(&self, past: &Past, steps: usize) -> Pending {
-        let point = self.finite_point(past, steps);
+    /// All that a forecast of `point`, `steps` ahead, is made of.
+    fn pending(&self, past: &Past, steps: usize, point: f64) -> Pending {
+        let point = if point.is_finite() {
+            point.clamp(-MAGNITUDE_MAX, MAGNITUDE_MAX)
+        } else {
+            past.newest()
+        };
         Pending {
             point,
             features: self.size.features(past, steps, point),
             atom: self.atom.row(past, steps),
-        }
-    }
-
-    fn finite_point(&self, past: &Past, steps: usize) -> f64 {
-        let point = self.point.point(past, steps);
-        if point.is_finite() {
-            point.clamp(-MAGNITUDE_MAX, MAGNITUDE_MAX)
-        } else {
-            past.newest()
         }
     }
 }
@@ -362,9 +357,12 @@ impl<P: PointModel> Model for Banded<P> {
             self.learn_value(past, value);
         }
         self.point.learn(past);
-        self.fallbacks += u64::from(!self.point.point(past, 1).is_finite());
+        let next = self.point.anchor_point(past, 0, 1);
+        self.fallbacks += u64::from(!next.is_finite());
         for i in 0..self.bands.len() {
-            let pending = self.pending(past, self.bands[i].steps);
+            let steps = self.bands[i].steps;
+            let point = self.point.anchor_point(past, i, steps);
+            let pending = self.pending(past, steps, point);
             self.bands[i].expect(pending);
         }
     }
@@ -372,7 +370,7 @@ impl<P: PointModel> Model for Banded<P> {
     fn quantiles(&self, past: &Past, steps: usize) -> Quantiles {
         let anchors = self.bands.iter().map(|band| band.steps);
         let band = &self.bands[nearest_anchor(anchors, steps)];
-        let pending = self.pending(past, steps);
+        let pending = self.pending(past, steps, self.point.point(past, steps));
         band.spread(&pending, self.atom.value())
             .unwrap_or_else(|| Quantiles::certain(pending.point))
     }

@@ -189,17 +189,30 @@ impl Ensemble {
     }
 
     fn points(&self, past: &Past, steps: usize) -> [f64; MEMBERS] {
+        let ridges = [&self.ridge, &self.linear_ridge].map(|ridge| ridge.point(past, steps));
+        self.points_with(past, steps, ridges)
+    }
+
+    fn anchor_points(&self, past: &Past, which: usize, steps: usize) -> [f64; MEMBERS] {
+        let ridges = [&self.ridge, &self.linear_ridge];
+        let ridges = ridges.map(|ridge| ridge.anchor_point(past, which, steps));
+        self.points_with(past, steps, ridges)
+    }
+
+    fn points_with(&self, past: &Past, steps: usize, ridges: [f64; 2]) -> [f64; MEMBERS] {
+        let [ridge, linear_ridge] = ridges;
+        let (short, long) = (past.season(), past.longest_season());
         [
             past.newest(),
-            past.season_ago(steps, past.season()),
-            past.season_ago(steps, past.longest_season()),
+            past.season_ago(steps, short),
+            past.season_ago(steps, long),
             self.holt_winters.point(past, steps),
             self.theta.point(past, steps),
             self.mstl.point(past, steps),
-            self.ridge.point(past, steps),
-            self.linear_ridge.point(past, steps),
-            past.season_mean(steps, past.season(), SHORT_CYCLES),
-            past.season_mean(steps, past.longest_season(), LONG_CYCLES),
+            ridge,
+            linear_ridge,
+            past.season_mean(steps, short, SHORT_CYCLES),
+            past.season_mean(steps, long, LONG_CYCLES),
         ]
     }
 }
@@ -217,7 +230,7 @@ impl PointModel for Ensemble {
         self.ridge.learn(past);
         self.linear_ridge.learn(past);
         for i in 0..self.scores.len() {
-            let points = self.points(past, self.scores[i].steps);
+            let points = self.anchor_points(past, i, self.scores[i].steps);
             self.scores[i].expect(points);
         }
     }
@@ -226,6 +239,12 @@ impl PointModel for Ensemble {
         let anchors = self.scores.iter().map(|scores| scores.steps);
         let scores = &self.scores[nearest_anchor(anchors, steps)];
         scores.combined(&self.points(past, steps))
+    }
+
+    fn anchor_point(&self, past: &Past, which: usize, steps: usize) -> f64 {
+        let scores = &self.scores[which];
+        let newest = (scores.oldest + scores.steps - 1) % scores.steps;
+        scores.pending[newest].map_or_else(|| self.point(past, steps), |pending| pending.own)
     }
 
     fn retrain(&mut self, past: &Past) {
