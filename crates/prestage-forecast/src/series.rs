@@ -30,6 +30,7 @@ mod quantiles;
 mod grid;
 mod past;
 
+mod atom;
 mod band;
 mod least_squares;
 mod profile;
@@ -151,6 +152,12 @@ trait PointModel: serde::Serialize + serde::de::DeserializeOwned + Send + 'stati
 
     /// The value expected `steps` slots ahead.
     fn point(&self, past: &Past, steps: usize) -> f64;
+
+    /// The same for the anchor `which` of the setting, asked for right after `learn`: a model that
+    /// has just made that forecast to be scored does not make it twice.
+    fn anchor_point(&self, past: &Past, _which: usize, steps: usize) -> f64 {
+        self.point(past, steps)
+    }
 
     /// See [`Forecaster::retrain`].
     fn retrain(&mut self, _past: &Past) {}

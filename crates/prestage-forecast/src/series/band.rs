@@ -14,6 +14,7 @@
 //! only after the window has seen some.
 use serde::{Deserialize, Serialize};
 
+use super::atom::{self, Atom, AtomShare};
 use super::drift::Drift;
 use super::least_squares::LeastSquares;
 use super::past::MAGNITUDE_MAX;
@@ -26,11 +27,11 @@ use super::{LEVELS, Model, Past, PointModel, Quantiles, Setting};
 const WINDOW: usize = 400;
 /// Standard normal errors the window starts with, times the scale's bias: the geometric mean of |error|
 /// is 0.53 of the standard deviation of normal errors and less for heavier tails.
-const PRIOR_ERRORS: usize = 19;
+const PRIOR_ERRORS: usize = 39;
 const PRIOR_SPREAD: f64 = 2.5;
-/// Step of the levels' adaptation: four times as much cost a hundredth of the score on the first parts
-/// of recorded series, half as much changed nothing.
-const LEVEL_RATE: f64 = 0.002;
+/// Step of the levels' adaptation: four times as much cost half a hundredth of the score on the first
+/// parts of recorded series.
+const LEVEL_RATE: f64 = 0.001;
 /// Independent errors after which half of their bias is believed; the point forecast stands for the
 /// rest. The tails keep their place.
 const BIAS_DOUBT: f64 = 10.0;
@@ -53,6 +54,7 @@ pub(super) struct Banded<P> {
     point: P,
     bands: Vec<Band>,
     size: ErrorSize,
+    atom: Atom,
     drift: Drift,
     fallbacks: u64,
 }
@@ -71,12 +73,14 @@ struct Band {
     scale: LeastSquares,
     errors: SortedWindow,
     levels: [f64; LEVELS.len()],
+    atom: AtomShare,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Pending {
     point: f64,
     features: Features,
+    atom: Option<atom::Row>,
 }
 
 /// Mean that starts plain and forgets at a constant rate once it is full.
@@ -154,6 +158,7 @@ impl Band {
         let blank = Pending {
             point: f64::NAN,
             features: [0.0; FEATURES],
+            atom: None,
         };
         let prior = (1..=PRIOR_ERRORS).map(|rank| {
             let level = rank as f64 / (PRIOR_ERRORS + 1) as f64;
@@ -169,20 +174,33 @@ impl Band {
             scale: LeastSquares::new(vec![0.0; FEATURES], 0.3, 0.9995),
             errors: SortedWindow::new(WINDOW, prior),
             levels: LEVELS,
+            atom: AtomShare::new(steps),
         }
     }
 
-    /// The value has arrived for the forecast made `steps` slots ago, if there was one.
-    fn learn(&mut self, value: f64) -> Option<f64> {
-        let Pending { point, features } = self.pending[self.oldest];
-        if !point.is_finite() {
+    /// The value has arrived for the forecast made `steps` slots ago, if there was one; returns its
+    /// error. An atom teaches how probable it is, and nothing of the other values' errors.
+    fn learn(&mut self, value: f64, atom: Option<f64>) -> Option<f64> {
+        let pending = self.pending[self.oldest];
+        if !pending.point.is_finite() {
             return None;
         }
-        let error = value - point;
-        let scale = self.local_scale(&features);
+        let error = value - pending.point;
+        let is_atom = atom == Some(value);
+        if let Some(row) = &pending.atom {
+            self.atom.learn(row, is_atom);
+        }
+        if !is_atom {
+            self.learn_error(error, &pending.features);
+        }
+        Some(error)
+    }
+
+    fn learn_error(&mut self, error: f64, features: &Features) {
+        let scale = self.local_scale(features);
         self.usual.learn(error.abs(), 4.0 * WINDOW as f64);
         self.scale
-            .learn(&features, log_ratio(error.abs(), self.usual.value), 3.0);
+            .learn(features, log_ratio(error.abs(), self.usual.value), 3.0);
         if self.until_next == 0 {
             self.until_next = self.stride;
             if scale > 0.0 {
@@ -190,7 +208,6 @@ impl Band {
             }
         }
         self.until_next -= 1;
-        Some(error)
     }
 
     fn take_scaled(&mut self, error: f64) {
@@ -213,19 +230,79 @@ impl Band {
         self.usual.value * ratio.clamp(1.0 / SCALE_RANGE, SCALE_RANGE)
     }
 
-    fn spread(&self, point: f64, features: &Features) -> Option<Quantiles> {
-        let scale = self.local_scale(features);
+    /// The distribution of a value that is not the atom, then mixed with the atom.
+    fn spread(&self, pending: &Pending, atom: Option<f64>) -> Option<Quantiles> {
+        let shape = self.shape(pending);
+        match (atom, &pending.atom) {
+            (Some(atom), Some(row)) => {
+                Quantiles::rearranged(shape.with_atom(atom, self.atom.probability(row)))
+            }
+            _ => Quantiles::rearranged(LEVELS.map(|level| shape.at(level))),
+        }
+    }
+
+    fn shape(&self, pending: &Pending) -> Shape<'_> {
         let bias = self.errors.quantile(self.levels[LEVELS.len() / 2]);
         // Errors of forecasts that overlap depend on each other: a horizon's worth counts as one.
         let independent = self.usual.count / self.steps as f64;
-        let doubted = BIAS_DOUBT / (independent + BIAS_DOUBT) * bias;
-        let mut values = [0.0; LEVELS.len()];
-        for (i, value) in values.iter_mut().enumerate() {
-            let error = self.errors.quantile(self.levels[i]);
-            let nearness = 1.0 - (2.0 * LEVELS[i] - 1.0).abs();
-            *value = point + scale * (error - doubted * nearness);
+        Shape {
+            band: self,
+            point: pending.point,
+            scale: self.local_scale(&pending.features),
+            doubted: BIAS_DOUBT / (independent + BIAS_DOUBT) * bias,
         }
-        Quantiles::rearranged(values)
+    }
+
+    /// The level at which errors are read for a nominal `level`, linear between those adapted.
+    fn adapted(&self, level: f64) -> f64 {
+        let above = LEVELS.partition_point(|&grid| grid < level);
+        if above == 0 {
+            return self.levels[0] * level / LEVELS[0];
+        }
+        if above == LEVELS.len() {
+            let last = LEVELS.len() - 1;
+            return 1.0 - (1.0 - self.levels[last]) * (1.0 - level) / (1.0 - LEVELS[last]);
+        }
+        let share = (level - LEVELS[above - 1]) / (LEVELS[above] - LEVELS[above - 1]);
+        self.levels[above - 1] + share * (self.levels[above] - self.levels[above - 1])
+    }
+}
+
+/// The distribution around one forecast.
+struct Shape<'a> {
+    band: &'a Band,
+    point: f64,
+    scale: f64,
+    doubted: f64,
+}
+
+impl Shape<'_> {
+    fn at(&self, level: f64) -> f64 {
+        let error = self.band.errors.quantile(self.band.adapted(level));
+        let nearness = 1.0 - (2.0 * level - 1.0).abs();
+        self.point + self.scale * (error - self.doubted * nearness)
+    }
+
+    /// Quantiles of a mixture: `atom` with a probability of `share`, else this.
+    fn with_atom(&self, atom: f64, share: f64) -> [f64; LEVELS.len()] {
+        let rest = 1.0 - share;
+        LEVELS.map(|level| {
+            // Below the atom if even the smallest share of the rest up to `level` is below it.
+            let low = if level < rest {
+                self.at(level / rest)
+            } else {
+                f64::INFINITY
+            };
+            if low < atom {
+                return low;
+            }
+            let high = if level > share {
+                self.at((level - share) / rest)
+            } else {
+                f64::NEG_INFINITY
+            };
+            high.max(atom)
+        })
     }
 }
 
@@ -239,17 +316,37 @@ impl<P: PointModel> Banded<P> {
                 .map(|steps| Band::new(setting, steps))
                 .collect(),
             size: ErrorSize::new(setting),
+            atom: Atom::new(setting),
             drift: Drift::new(setting.season()),
             fallbacks: 0,
         }
     }
 
-    fn finite_point(&self, past: &Past, steps: usize) -> f64 {
-        let point = self.point.point(past, steps);
-        if point.is_finite() {
+    fn learn_value(&mut self, past: &Past, value: f64) {
+        let atom = self.atom.value();
+        for band in &mut self.bands {
+            let error = band.learn(value, atom);
+            if let (1, Some(error)) = (band.steps, error) {
+                if atom != Some(value) {
+                    self.size.learn(past, value, value - error);
+                }
+                self.drift.learn(error.abs(), self.size.usual.value);
+            }
+        }
+        self.atom.learn(past, value);
+    }
+
+    /// All that a forecast of `point`, `steps` ahead, is made of.
+    fn pending(&self, past: &Past, steps: usize, point: f64) -> Pending {
+        let point = if point.is_finite() {
             point.clamp(-MAGNITUDE_MAX, MAGNITUDE_MAX)
         } else {
             past.newest()
+        };
+        Pending {
+            point,
+            features: self.size.features(past, steps, point),
+            atom: self.atom.row(past, steps),
         }
     }
 }
@@ -257,31 +354,25 @@ impl<P: PointModel> Banded<P> {
 impl<P: PointModel> Model for Banded<P> {
     fn learn(&mut self, past: &Past) {
         if let Some(value) = past.observed() {
-            for band in &mut self.bands {
-                let error = band.learn(value);
-                if let (1, Some(error)) = (band.steps, error) {
-                    self.size.learn(past, value, value - error);
-                    self.drift.learn(error.abs(), self.size.usual.value);
-                }
-            }
+            self.learn_value(past, value);
         }
         self.point.learn(past);
-        self.fallbacks += u64::from(!self.point.point(past, 1).is_finite());
+        let next = self.point.anchor_point(past, 0, 1);
+        self.fallbacks += u64::from(!next.is_finite());
         for i in 0..self.bands.len() {
             let steps = self.bands[i].steps;
-            let point = self.finite_point(past, steps);
-            let features = self.size.features(past, steps, point);
-            self.bands[i].expect(Pending { point, features });
+            let point = self.point.anchor_point(past, i, steps);
+            let pending = self.pending(past, steps, point);
+            self.bands[i].expect(pending);
         }
     }
 
     fn quantiles(&self, past: &Past, steps: usize) -> Quantiles {
         let anchors = self.bands.iter().map(|band| band.steps);
         let band = &self.bands[nearest_anchor(anchors, steps)];
-        let point = self.finite_point(past, steps);
-        let features = self.size.features(past, steps, point);
-        band.spread(point, &features)
-            .unwrap_or_else(|| Quantiles::certain(point))
+        let pending = self.pending(past, steps, self.point.point(past, steps));
+        band.spread(&pending, self.atom.value())
+            .unwrap_or_else(|| Quantiles::certain(pending.point))
     }
 
     fn retrain(&mut self, past: &Past) {

@@ -5,6 +5,9 @@
 //! forget, so that features that stand still do not blow it up.
 use serde::{Deserialize, Serialize};
 
+/// Most features: what an update needs beside the state is on the stack.
+const FEATURES_MAX: usize = 16;
+
 /// See the module.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct LeastSquares {
@@ -21,6 +24,7 @@ impl LeastSquares {
     /// update, in (0, 1].
     pub(super) fn new(weights: Vec<f64>, prior: f64, forgetting: f64) -> Self {
         let n = weights.len();
+        assert!(n <= FEATURES_MAX, "{n} features");
         let mut covariance = vec![0.0; n * n];
         for i in 0..n {
             covariance[i * n + i] = prior;
@@ -43,11 +47,11 @@ impl LeastSquares {
         debug_assert_eq!(features.len(), self.weights.len());
         let n = self.weights.len();
         let error = (target - self.predict(features)).clamp(-clip, clip);
-        let spread: Vec<f64> = self
-            .covariance
-            .chunks_exact(n)
-            .map(|row| row.iter().zip(features).map(|(p, x)| p * x).sum())
-            .collect();
+        let mut spread = [0.0; FEATURES_MAX];
+        for (s, row) in spread.iter_mut().zip(self.covariance.chunks_exact(n)) {
+            *s = row.iter().zip(features).map(|(p, x)| p * x).sum();
+        }
+        let spread = &spread[..n];
         let along: f64 = spread.iter().zip(features).map(|(s, x)| s * x).sum();
         if !(along >= 0.0 && along.is_finite() && error.is_finite()) {
             // Rounding has eaten the covariance: start its estimate again, keep the weights.
@@ -59,20 +63,21 @@ impl LeastSquares {
             return;
         }
         let scale = 1.0 / (self.forgetting + along);
-        for (weight, s) in self.weights.iter_mut().zip(&spread) {
+        for (weight, s) in self.weights.iter_mut().zip(spread) {
             *weight += scale * s * error;
         }
         let widening = 1.0 / self.forgetting.sqrt();
-        let widen: Vec<f64> = (0..n)
-            .map(|i| match self.covariance[i * n + i] < self.prior {
-                true => widening,
-                false => 1.0,
-            })
-            .collect();
+        let mut widen = [1.0; FEATURES_MAX];
+        for (i, widen) in widen[..n].iter_mut().enumerate() {
+            if self.covariance[i * n + i] < self.prior {
+                *widen = widening;
+            }
+        }
+        let widen = &widen[..n];
         let rows = self.covariance.chunks_exact_mut(n);
-        for ((row, s), row_widening) in rows.zip(&spread).zip(&widen) {
+        for ((row, s), row_widening) in rows.zip(spread).zip(widen) {
             let gain = scale * s;
-            for ((p, s), column_widening) in row.iter_mut().zip(&spread).zip(&widen) {
+            for ((p, s), column_widening) in row.iter_mut().zip(spread).zip(widen) {
                 *p = (*p - gain * s) * row_widening * column_widening;
             }
         }

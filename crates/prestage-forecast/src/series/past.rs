@@ -115,6 +115,16 @@ impl Past {
         self.back(steps.div_ceil(season) * season - steps)
     }
 
+    /// The mean of the values at the place in the season of the slot `steps` ahead, of the newest
+    /// `cycles` or of those that are known.
+    pub fn season_mean(&self, steps: usize, season: usize, cycles: usize) -> f64 {
+        let newest = steps.div_ceil(season) * season - steps;
+        let known = (self.len.saturating_sub(newest)).div_ceil(season);
+        let cycles = known.clamp(1, cycles);
+        let values = (0..cycles).map(|cycle| self.back(newest + cycle * season));
+        values.sum::<f64>() / cycles as f64
+    }
+
     /// All that is kept, oldest first.
     pub fn to_vec(&self) -> Vec<f64> {
         (0..self.len).rev().map(|back| self.back(back)).collect()
@@ -168,6 +178,9 @@ mod tests {
         let past = past(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0].map(Some));
         let ago = [1, 2, 3, 4].map(|steps| past.season_ago(steps, 3));
         assert_eq!(ago, [4.0, 5.0, 6.0, 4.0]);
+        let means = [1, 3, 4].map(|steps| past.season_mean(steps, 3, 5));
+        assert_eq!(means, [2.5, 4.5, 2.5]);
+        assert_eq!(past.season_mean(2, 3, 1), 5.0);
         assert_eq!(past.back(99), 1.0);
         assert_eq!(past.phase(1, 3), 106 % 3);
     }

@@ -30,6 +30,11 @@ impl Profile {
         self.means[phase] += (value - self.means[phase]) / f64::from(*visits);
     }
 
+    /// The mean of a place that was seen.
+    pub(super) fn seen(&self, phase: usize) -> Option<f64> {
+        (self.visits[phase] > 0).then(|| self.means[phase])
+    }
+
     pub(super) fn get(&self, phase: usize) -> f64 {
         self.means[phase]
     }

@@ -132,6 +132,16 @@ impl PointModel for Ridge {
         let value = self.regressors.centre() + fit.squares.predict(&row);
         self.regressors.expand(self.regressors.within_range(value))
     }
+
+    fn anchor_point(&self, past: &Past, which: usize, _steps: usize) -> f64 {
+        let fit = &self.fits[which];
+        let newest = (fit.oldest + fit.steps - 1) % fit.steps;
+        let Some((row, centre)) = &fit.pending[newest] else {
+            return past.newest();
+        };
+        let value = centre + fit.squares.predict(row);
+        self.regressors.expand(self.regressors.within_range(value))
+    }
 }
 
 #[cfg(test)]
