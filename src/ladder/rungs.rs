@@ -228,6 +228,7 @@ pub(super) mod tests {
                 .collect(),
             fixed: STATIC_TUNED.to_owned(),
             adaptive: Some(adaptive.to_owned()),
+            privileged_fell_back: false,
         }
     }
 
