@@ -11,6 +11,7 @@ mod fixed_share;
 mod forecast_control;
 mod gain_schedule;
 mod linear;
+mod privileged;
 mod recalibration;
 mod sensors;
 #[cfg(test)]
@@ -87,14 +88,25 @@ impl Given<'_> {
     }
 }
 
+/// Where the levels of an arm are centred.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stand {
+    /// Nowhere but where it puts them.
+    Own,
+    /// The first static policy found.
+    StaticTuned,
+    /// The best static policy found before any rule that adapts.
+    BestStatic,
+}
+
 /// How an arm is made.
 enum Build {
     /// The baseline of its name.
     Baseline,
     /// Constant knobs at its numbers.
     Knobs,
-    /// Constant knobs at its offsets from the static policy's.
-    Offsets,
+    /// Constant knobs at its offsets from those of a static policy.
+    Offsets(Stand),
     /// An adaptive rule over the static policy.
     Adaptive {
         parameters: fn() -> &'static [Parameter],
@@ -148,8 +160,14 @@ pub static ARMS: &[ArmEntry] = &[
     ArmEntry {
         name: "static-retuned",
         class: Class::Static,
-        about: "constant knobs searched on from the static policy, as long again as an adaptive arm",
-        build: Build::Offsets,
+        about: "constant knobs searched on from static-tuned, for as long again",
+        build: Build::Offsets(Stand::StaticTuned),
+    },
+    ArmEntry {
+        name: "static-refined",
+        class: Class::Static,
+        about: "constant knobs searched on from the better of both, as long as an adaptive arm",
+        build: Build::Offsets(Stand::BestStatic),
     },
     ArmEntry {
         name: "recalibration",
@@ -208,10 +226,10 @@ pub static ARMS: &[ArmEntry] = &[
     ArmEntry {
         name: "privileged",
         class: Class::Privileged,
-        about: "the linear rule that is also told the hidden regime and outages",
+        about: "constants for each circumstance, hidden ones too, and the linear rule on top",
         build: Build::Privileged {
-            parameters: linear::privileged_parameters,
-            make: linear::build_privileged,
+            parameters: privileged::parameters,
+            make: privileged::build,
         },
     },
 ];
@@ -248,7 +266,7 @@ impl ArmEntry {
         match self.build {
             Build::Baseline => self.baseline().rule.map_or(&[], |rule| rule.parameters),
             Build::Knobs => &KNOB_SPACE,
-            Build::Offsets => static_retuned::PARAMETERS,
+            Build::Offsets(_) => static_retuned::PARAMETERS,
             Build::Adaptive { parameters, .. } | Build::Privileged { parameters, .. } => {
                 parameters()
             }
@@ -263,12 +281,23 @@ impl ArmEntry {
         }
     }
 
-    /// Does it need the static policy found first?
-    pub fn stands_on_static(&self) -> bool {
-        matches!(
-            self.build,
-            Build::Offsets | Build::Adaptive { .. } | Build::Privileged { .. }
-        )
+    /// Numbers beside the untuned ones that are known to be good somewhere, where a search
+    /// begins as well.
+    pub fn known_good(&self) -> Vec<Values> {
+        match self.build {
+            Build::Knobs => static_tuned::known_good(),
+            Build::Privileged { .. } => privileged::known_good(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// What must be found first.
+    pub fn stand(&self) -> Stand {
+        match self.build {
+            Build::Baseline | Build::Knobs => Stand::Own,
+            Build::Offsets(stand) => stand,
+            Build::Adaptive { .. } | Build::Privileged { .. } => Stand::BestStatic,
+        }
     }
 
     /// The arm untuned.
@@ -296,7 +325,7 @@ impl ArmEntry {
             }
             Build::Baseline => Contestant::baseline(self.baseline().arm_with(&centers, &values)),
             Build::Knobs => Contestant::baseline(Arm::at(self.name, centers_at(&values))),
-            Build::Offsets => {
+            Build::Offsets(_) => {
                 let centers = static_retuned::centers(&centers, &values);
                 Contestant::baseline(Arm::at(self.name, centers))
             }

@@ -181,7 +181,7 @@ impl Budgets {
         ];
         Self {
             tune: TuneSpec {
-                search: Search::CmaEs,
+                search: Search::Race,
                 candidates: 40,
                 seeds: 3,
                 finalists: 5,

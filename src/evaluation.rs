@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use prestage_controller::{action_space, layout};
+use prestage_controller::{KnobCenters, action_space, layout};
 use prestage_envs::{Episode, Seed, Test, Validation, run_episode};
 use prestage_policy::Artifact;
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,7 @@ use crate::config::{CONFIG, RunConfig};
 use crate::output::{Cell, Table};
 use crate::progress::Progress;
 use crate::replaying::week;
-use crate::run_folder::{self, Manifest, ResultRow};
+use crate::run_folder::{self, MANIFEST, Manifest, ResultRow};
 use crate::statistics::{Bootstrap, Grid, Interval};
 use crate::timeline::Timeline;
 use crate::tune::{Task, Tuned, TunedArm, tune, tune_arm};
@@ -27,6 +27,8 @@ use crate::tune::{Task, Tuned, TunedArm, tune, tune_arm};
 pub const TUNED: &str = "tuned.json";
 /// Folder of the other tuned arms in a run folder, a file each.
 pub const TUNED_ARMS: &str = "arms";
+/// Name of the validation costs in a run folder.
+pub const VALIDATION: &str = "validation.json";
 /// Name of the chosen policy in a run folder.
 pub const CHOSEN: &str = "policy";
 
@@ -111,15 +113,23 @@ fn tuned_arm_file(run: &Path, entry: &ArmEntry) -> PathBuf {
     run.join(TUNED_ARMS).join(format!("{}.json", entry.name))
 }
 
-/// Tunes an arm of a run around its static policy, unless it was before.
-pub fn tuned_arm(run: &Path, config: &RunConfig, entry: &ArmEntry) -> Result<TunedArm> {
-    if let Some(tuned) = read_tuned_arm(run, config, entry)? {
+/// An arm of a run around these centres: as it was tuned before, or tuned now when it was
+/// not, or stood on others.
+pub fn tuned_arm(
+    run: &Path,
+    config: &RunConfig,
+    entry: &ArmEntry,
+    centers: &KnobCenters,
+) -> Result<TunedArm> {
+    if let Some(tuned) = read_tuned_arm(run, config, entry)?
+        && tuned.centers == *centers
+    {
         return Ok(tuned);
     }
     let task = Task {
         entry,
         scenarios: &[config.scenario()?],
-        centers: &static_policy(run, config)?.centers,
+        centers,
     };
     let found = tune_arm(&task, &config.tune, config.seed)
         .with_context(|| format!("arm `{}` has nothing to tune", entry.name))?;
@@ -127,10 +137,26 @@ pub fn tuned_arm(run: &Path, config: &RunConfig, entry: &ArmEntry) -> Result<Tun
         config_blake3: config.hash(),
         ..found
     };
-    run_folder::create_folder(&run.join(TUNED_ARMS))?;
-    let text = serde_json::to_string_pretty(&tuned)?;
-    run_folder::write_file(&tuned_arm_file(run, entry), text.as_bytes())?;
+    replace_tuned_arm(run, entry, &tuned)?;
     Ok(tuned)
+}
+
+/// Keeps the numbers of an arm in its run. What was computed with earlier ones is computed
+/// again: costs on the validation seeds, and results.
+pub fn replace_tuned_arm(run: &Path, entry: &ArmEntry, tuned: &TunedArm) -> Result<()> {
+    let path = tuned_arm_file(run, entry);
+    if path.exists() {
+        for outdated in [VALIDATION, MANIFEST] {
+            let outdated = run.join(outdated);
+            if outdated.exists() {
+                std::fs::remove_file(&outdated)
+                    .with_context(|| format!("cannot remove `{}`", outdated.display()))?;
+            }
+        }
+    }
+    run_folder::create_folder(&run.join(TUNED_ARMS))?;
+    let text = serde_json::to_string_pretty(tuned)?;
+    run_folder::write_file(&path, text.as_bytes())
 }
 
 /// The numbers of an arm of a run, if it was tuned.
@@ -166,7 +192,7 @@ fn arms_of(run: &Path, config: &RunConfig, tuned: &Tuned) -> Result<Vec<Contesta
         let Some(found) = read_tuned_arm(run, config, entry)? else {
             continue;
         };
-        let contestant = found.contestant(&tuned.centers)?;
+        let contestant = found.contestant()?;
         match contestants
             .iter()
             .position(|one| one.arm.name == entry.name)

@@ -5,26 +5,27 @@
 //! search of its own over its numbers, and all are evaluated in the same runs. The
 //! finalists, the best candidates of each need type joined, are run again together on
 //! fresh seeds, which undoes the luck of the first choice, beside the untuned arm. Numbers
-//! take the place of the untuned ones of a need type only when they surely cost less there
-//! (see [`SURELY`]): where nothing can be gained a search would else pick the luckiest
-//! noise. Arms are given equal numbers of candidates, worlds and seeds, so equal simulated
-//! days up to a generation; what was spent is told with the result.
+//! of an arm that stands on constants take the place of these only when they surely cost
+//! less (see [`SURELY`]): where nothing can be gained a search would else pick the luckiest
+//! noise. Every arm is given the same number of runs, hence of simulated days, however its
+//! search spends them; what was spent is told with the result.
+mod field;
+mod purse;
 mod search;
+mod spread;
+mod task;
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
-use prestage_controller::{KnobCenters, NeedType, Values, need_index, problem};
-use prestage_envs::{Episode, Seed, Tuning};
+use prestage_controller::{KnobCenters, NeedType, Values, problem};
 use prestage_world::Scenario;
 use serde::{Deserialize, Serialize};
 
 use crate::arms::{self, ArmEntry, centers_at};
-use crate::compare::{Contestant, STATIC_TUNED, run_all};
-use crate::progress::Progress;
-use crate::statistics::mean;
+use crate::compare::{Contestant, STATIC_TUNED};
 
-use self::search::search;
+pub use self::task::{SURELY, Task};
 
 /// Budget of the search.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,11 +33,11 @@ use self::search::search;
 pub struct TuneSpec {
     /// How candidates are found.
     pub search: Search,
-    /// Candidates at most; CMA-ES uses whole generations (nine for six numbers).
+    /// Candidates that could be run on every seed; a race runs more of them on fewer seeds.
     pub candidates: usize,
-    /// Tuning seeds each is run on.
+    /// Tuning seeds on which a candidate is run in the end.
     pub seeds: usize,
-    /// Of these, run again, beside the untuned arm.
+    /// Candidates run again, beside the untuned arm.
     pub finalists: usize,
     /// Fresh tuning seeds for them.
     pub fresh_seeds: usize,
@@ -46,8 +47,10 @@ pub struct TuneSpec {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Search {
-    /// Covariance matrix adaptation, begun at the default.
+    /// A race from points all over the ranges, then covariance matrix adaptation from the winner.
     #[default]
+    Race,
+    /// Covariance matrix adaptation, begun at the default.
     CmaEs,
     /// Uniform draws from the ranges.
     Random,
@@ -56,7 +59,7 @@ pub enum Search {
 impl Default for TuneSpec {
     fn default() -> Self {
         Self {
-            search: Search::CmaEs,
+            search: Search::Race,
             candidates: 96,
             seeds: 4,
             finalists: 8,
@@ -87,6 +90,8 @@ pub struct TunedArm {
     pub config_blake3: String,
     /// Its name in [`arms::ARMS`].
     pub arm: String,
+    /// Centres that it stands on: with its adaptation off it is these constants.
+    pub centers: KnobCenters,
     /// By need type, by name.
     pub parameters: BTreeMap<String, BTreeMap<String, f64>>,
     /// Its mean cost on the fresh seeds, US dollars an hour and cell.
@@ -94,6 +99,10 @@ pub struct TunedArm {
     /// Simulated days spent on the search, without those for the static policy it may
     /// stand on.
     pub simulated_days: u64,
+    /// Did the validation seeds not confirm what was found, so that it is the constants that
+    /// it stands on?
+    #[serde(default)]
+    pub fell_back: bool,
 }
 
 /// Searches for the static policy of a scenario. The same seed finds the same centres.
@@ -124,9 +133,11 @@ pub fn tune_arm(task: &Task, spec: &TuneSpec, seed: u64) -> Option<TunedArm> {
     Some(TunedArm {
         config_blake3: String::new(),
         arm: task.entry.name.to_owned(),
+        centers: task.centers.clone(),
         parameters: named(task.entry, &found.values),
         usd_per_cell_hour: found.usd_per_cell_hour,
         simulated_days: found.simulated_days,
+        fell_back: false,
     })
 }
 
@@ -143,9 +154,24 @@ fn named(entry: &ArmEntry, values: &Values) -> BTreeMap<String, BTreeMap<String,
 }
 
 impl TunedArm {
-    /// The arm itself, around the centres it was tuned on. Fails when its numbers are not
-    /// those of the arm, inside their ranges.
-    pub fn contestant(&self, centers: &KnobCenters) -> Result<Contestant> {
+    /// The same arm with its adaptation off.
+    ///
+    /// # Errors
+    /// When there is no such arm.
+    pub fn fallen_back(self) -> Result<Self> {
+        let entry = arms::arm(&self.arm)?;
+        Ok(Self {
+            parameters: named(entry, &entry.defaults()),
+            fell_back: true,
+            ..self
+        })
+    }
+
+    /// The arm itself, around the centres that it stands on.
+    ///
+    /// # Errors
+    /// When its numbers are not those of the arm, inside their ranges.
+    pub fn contestant(&self) -> Result<Contestant> {
         let entry = arms::arm(&self.arm)?;
         let mut values = Values::default();
         for (need, numbers) in NeedType::ALL.iter().zip(&mut values) {
@@ -156,7 +182,7 @@ impl TunedArm {
         if let Some(problem) = problem(entry.parameters(), &values) {
             anyhow::bail!("arm `{}`: {problem}", self.arm);
         }
-        Ok(entry.contestant(centers, &values))
+        Ok(entry.contestant(&self.centers, &values))
     }
 
     fn numbers(&self, entry: &ArmEntry, need: &str) -> Result<Vec<f64>> {
@@ -178,167 +204,12 @@ impl TunedArm {
     }
 }
 
-/// What is searched for, and where.
-#[derive(Clone, Copy)]
-pub struct Task<'a> {
-    /// The arm.
-    pub entry: &'a ArmEntry,
-    /// Worlds, all of which every candidate meets: one for the arm of its family, several
-    /// for one arm for all.
-    pub scenarios: &'a [Scenario],
-    /// Centres that an adaptive arm stands on.
-    pub centers: &'a KnobCenters,
-}
-
-/// What a search found.
-struct Found {
-    values: Values,
-    usd_per_cell_hour: f64,
-    simulated_days: u64,
-}
-
-impl Task<'_> {
-    fn search(&self, spec: &TuneSpec, seed: u64) -> Found {
-        let first = Seed::<Tuning>::several(seed, 0, spec.seeds.max(1));
-        let runs = first.len() * self.scenarios.len();
-        let label = format!("tune {}", self.entry.name);
-        let progress = Progress::new(&label, (spec.candidates.max(1) * runs) as u64);
-        let mut candidates = vec![self.entry.defaults()];
-        let mut costs = self.costs(&candidates, &first, &progress);
-        let budget = spec.candidates.max(1) - 1;
-        let found = search(self.entry, budget, (spec.search, seed), &mut |batch| {
-            self.costs(batch, &first, &progress)
-        });
-        candidates.extend(found.0);
-        costs.extend(found.1);
-        let mut finalists = ranked(&candidates, &costs, spec.finalists.max(1));
-        finalists.push(candidates.swap_remove(0));
-
-        let fresh = Seed::<Tuning>::several(seed, FRESH, spec.fresh_seeds.max(1));
-        let final_runs = fresh.len() * self.scenarios.len();
-        let label = format!("{label} finalists");
-        let progress = Progress::new(&label, (finalists.len() * final_runs) as u64);
-        let final_costs = self.costs_by_run(&finalists, &fresh, &progress);
-        let mut values = Values::default();
-        let mut usd_per_cell_hour = 0.0;
-        for (need, values) in values.iter_mut().enumerate() {
-            let of_need = |runs: &Vec<[f64; 4]>| runs.iter().map(|run| run[need]).collect();
-            let by_run: Vec<Vec<f64>> = final_costs.iter().map(of_need).collect();
-            let chosen = surest(&by_run);
-            values.clone_from(&finalists[chosen][need]);
-            usd_per_cell_hour += mean(&by_run[chosen]);
-        }
-        let each = self.scenarios.iter().map(|s| u64::from(s.spec().days));
-        let episodes = costs.len() * first.len() + finalists.len() * fresh.len();
-        Found {
-            values,
-            usd_per_cell_hour: usd_per_cell_hour.max(1e-6),
-            simulated_days: each.sum::<u64>() * episodes as u64,
-        }
-    }
-
-    /// Mean cost of each candidate per need type; see [`Self::costs_by_run`].
-    fn costs(
-        &self,
-        candidates: &[Values],
-        seeds: &[Seed<Tuning>],
-        progress: &Progress,
-    ) -> Vec<[f64; 4]> {
-        let mean_of = |runs: Vec<[f64; 4]>| {
-            let count = runs.len() as f64;
-            let sum = |need: usize| runs.iter().map(|run| run[need]).sum::<f64>();
-            std::array::from_fn(|need| sum(need) / count)
-        };
-        let by_run = self.costs_by_run(candidates, seeds, progress);
-        by_run.into_iter().map(mean_of).collect()
-    }
-
-    /// Cost of each candidate in each run per need type, US dollars an hour and cell of any
-    /// type; world by world, seed by seed.
-    fn costs_by_run(
-        &self,
-        candidates: &[Values],
-        seeds: &[Seed<Tuning>],
-        progress: &Progress,
-    ) -> Vec<Vec<[f64; 4]>> {
-        let contestants: Vec<Contestant> = candidates
-            .iter()
-            .map(|values| self.entry.contestant(self.centers, values))
-            .collect();
-        let mut by_run = vec![Vec::new(); candidates.len()];
-        for scenario in self.scenarios {
-            let spec = scenario.spec();
-            let cell_hours = f64::from(spec.services.count) * 4.0 * f64::from(spec.days) * 24.0;
-            let runs = run_all(scenario, &contestants, seeds, progress);
-            for (costs, episodes) in by_run.iter_mut().zip(&runs) {
-                let of_episode = |episode| cost_by_need(episode).map(|usd| usd / cell_hours);
-                costs.extend(episodes.iter().map(of_episode));
-            }
-        }
-        by_run
-    }
-}
-
-/// How many standard errors of its paired saving a finalist must save to replace the
-/// untuned arm.
-pub const SURELY: f64 = 2.0;
-
-/// The cheapest finalist if it surely costs less than the last one, which is untuned; else
-/// that. Rows are finalists, columns runs that all of them met.
-fn surest(by_run: &[Vec<f64>]) -> usize {
-    let untuned = by_run.len() - 1;
-    let cheapest = (0..by_run.len())
-        .min_by(|&a, &b| mean(&by_run[a]).total_cmp(&mean(&by_run[b])))
-        .unwrap_or(untuned);
-    let saved: Vec<f64> = by_run[untuned]
-        .iter()
-        .zip(&by_run[cheapest])
-        .map(|(untuned, tuned)| untuned - tuned)
-        .collect();
-    match is_sure(&saved) {
-        true => cheapest,
-        false => untuned,
-    }
-}
-
-/// One run tells nothing of its error: then any saving will do.
-fn is_sure(saved: &[f64]) -> bool {
-    let (count, mean) = (saved.len() as f64, mean(saved));
-    let squares: f64 = saved.iter().map(|x| (x - mean).powi(2)).sum();
-    let error = match saved.len() {
-        0 | 1 => 0.0,
-        _ => (squares / (count - 1.0) / count).sqrt(),
-    };
-    mean > SURELY * error
-}
-
-/// Index of the first fresh tuning seed; those before are the search's.
-const FRESH: u64 = 1 << 20;
-
-fn cost_by_need(episode: &Episode) -> [f64; 4] {
-    let mut cost = [0.0; 4];
-    for cell in &episode.cells {
-        cost[need_index(cell.spec.need)] += cell.cost.total();
-    }
-    cost
-}
-
-/// The `count` best combinations: the k-th joins the k-th best numbers of every need type.
-fn ranked(candidates: &[Values], costs: &[[f64; 4]], count: usize) -> Vec<Values> {
-    let mut combined = vec![Values::default(); count.min(candidates.len())];
-    for need in 0..4 {
-        let mut order: Vec<usize> = (0..candidates.len()).collect();
-        order.sort_by(|&a, &b| costs[a][need].total_cmp(&costs[b][need]).then(a.cmp(&b)));
-        for (values, &index) in combined.iter_mut().zip(&order) {
-            values[need].clone_from(&candidates[index][need]);
-        }
-    }
-    combined
-}
-
 #[cfg(test)]
 mod tests {
+    use prestage_envs::Seed;
+
     use super::*;
+    use crate::progress::Progress;
     use crate::scenarios;
 
     fn scenario() -> Scenario {
@@ -357,44 +228,49 @@ mod tests {
     }
 
     #[test]
-    fn tuning_is_reproducible_and_not_worse_than_the_default() {
+    fn every_way_spends_its_budget_twice_alike_and_is_not_worse_than_the_default() {
         let scenario = scenario();
-        for (search, candidates) in [(Search::Random, 6), (Search::CmaEs, 19)] {
-            let spec = spec(search, candidates);
+        let task = Task {
+            entry: arms::arm(STATIC_TUNED).unwrap(),
+            scenarios: std::slice::from_ref(&scenario),
+            centers: &KnobCenters::default(),
+        };
+        for search in [Search::Race, Search::Random, Search::CmaEs] {
+            let spec = spec(search, 19);
             let tuned = tune(&scenario, &spec, 7);
             assert_eq!(tuned, tune(&scenario, &spec, 7));
-            assert_eq!(tuned.simulated_days, 3 * (candidates as u64 * 2 + 3 * 2));
-            let task = Task {
-                entry: arms::arm(STATIC_TUNED).unwrap(),
-                scenarios: std::slice::from_ref(&scenario),
-                centers: &KnobCenters::default(),
-            };
-            let both = task.costs(
+            assert_eq!(tuned.simulated_days, 3 * (19 * 2 + 3 * 2), "{search:?}");
+            let both = task.costs_by_run(
                 &[task.entry.defaults(), arms::values_of(&tuned.centers)],
                 &Seed::several(7, 0, 2),
                 &Progress::new("test", 4),
             );
-            let total = |costs: &[f64; 4]| costs.iter().sum::<f64>();
+            let total = |runs: &Vec<[f64; 4]>| runs.iter().flatten().sum::<f64>();
             assert!(total(&both[1]) <= 1.05 * total(&both[0]), "tuned {both:?}");
         }
     }
 
+    /// Equal simulated days, whatever the arm has to tune and however it is searched.
     #[test]
-    fn any_arm_with_numbers_is_tuned_within_its_budget_and_survives_json() {
+    fn every_arm_with_numbers_is_given_the_same_budget_and_survives_json() {
         let scenarios = [scenario(), scenario()];
-        for name in ["linear", "recalibration", "speculation-threshold"] {
+        let names = ["linear", "recalibration", "static-retuned", "privileged"];
+        for (name, search) in
+            names
+                .into_iter()
+                .zip([Search::Race, Search::CmaEs, Search::Race, Search::Race])
+        {
             let task = Task {
                 entry: arms::arm(name).unwrap(),
                 scenarios: &scenarios,
                 centers: &KnobCenters::default(),
             };
-            let spec = spec(Search::CmaEs, 12);
-            let tuned = tune_arm(&task, &spec, 3).unwrap();
-            assert!(tuned.simulated_days <= 2 * 3 * (12 * 2 + 3 * 2), "{name}");
+            let tuned = tune_arm(&task, &spec(search, 12), 3).unwrap();
+            assert_eq!(tuned.simulated_days, 2 * 3 * (12 * 2 + 3 * 2), "{name}");
             let text = serde_json::to_string(&tuned).unwrap();
             let again: TunedArm = serde_json::from_str(&text).unwrap();
             assert_eq!(again, tuned);
-            let contestant = again.contestant(task.centers).unwrap();
+            let contestant = again.contestant().unwrap();
             assert_eq!(contestant.arm.name, name);
         }
         let task = Task {
@@ -406,42 +282,19 @@ mod tests {
     }
 
     #[test]
-    fn a_finalist_must_surely_save() {
-        let untuned = vec![10.0, 20.0, 30.0, 40.0];
-        let lucky = vec![2.0, 26.0, 31.0, 39.0];
-        let cheaper: Vec<f64> = untuned.iter().map(|cost| cost - 0.5).collect();
-        assert_eq!(
-            surest(&[lucky.clone(), untuned.clone()]),
-            1,
-            "a mean of 0.5 with an error of 2.9"
-        );
-        assert_eq!(
-            surest(&[cheaper, untuned.clone()]),
-            0,
-            "the same on every run"
-        );
-        assert_eq!(
-            surest(&[untuned.clone(), untuned.clone()]),
-            1,
-            "nothing saved"
-        );
-        assert_eq!(surest(&[vec![9.0], vec![10.0]]), 0, "one run");
-        assert!(is_sure(&[1.0, 1.0]) && !is_sure(&[1.0, -0.5]) && !is_sure(&[0.0, 0.0]));
-    }
-
-    #[test]
     fn numbers_that_do_not_fit_are_refused_with_their_name() {
         let entry = arms::arm("fixed-share").unwrap();
         let mut tuned = TunedArm {
             config_blake3: String::new(),
             arm: entry.name.to_owned(),
+            centers: KnobCenters::default(),
             parameters: named(entry, &entry.defaults()),
             usd_per_cell_hour: 1.0,
             simulated_days: 1,
+            fell_back: false,
         };
-        let centers = KnobCenters::default();
-        let refusal = |tuned: &TunedArm| format!("{:#}", tuned.contestant(&centers).err().unwrap());
-        assert!(tuned.contestant(&centers).is_ok());
+        let refusal = |tuned: &TunedArm| format!("{:#}", tuned.contestant().err().unwrap());
+        assert!(tuned.contestant().is_ok());
         let scaling = tuned.parameters.get_mut("scaling").unwrap();
         scaling.insert("share_ratio".to_owned(), 2.0);
         assert!(refusal(&tuned).contains("`share_ratio` is 2"));

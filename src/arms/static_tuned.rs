@@ -90,6 +90,29 @@ pub fn values_of(centers: &KnobCenters) -> Values {
     })
 }
 
+/// Constants that were good in one family or another: a stage is held for the whole of its
+/// time to live while the probability covers the horizon only, so thresholds below the
+/// newsvendor's pay where stages live long; long horizons and short lives are the other
+/// answers to the same.
+pub(super) fn known_good() -> Vec<Values> {
+    let at = |log_odds: f64, change: fn(&mut KnobCenter)| {
+        let mut centers = KnobCenters::default().with_threshold(log_odds);
+        NeedType::ALL
+            .into_iter()
+            .for_each(|need| change(centers.of_mut(need)));
+        values_of(&centers)
+    };
+    vec![
+        at(-2.0, |_| {}),
+        at(-1.0, |_| {}),
+        at(1.0, |_| {}),
+        at(-2.0, |center| center.ttl_h = 48.0),
+        at(-1.0, |center| {
+            (center.horizon_leads, center.ttl_h) = (3.0, 24.0);
+        }),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use prestage_controller::problem;

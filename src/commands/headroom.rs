@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use super::{OutputArgs, RunArgs, given, print, print_table};
-use crate::arms::ARMS;
+use crate::arms::{ARMS, Stand};
 use crate::config::{Budgets, RunConfig};
 use crate::ladder::{Ladder, World, climb, headroom_table};
 use crate::output::Format;
@@ -30,7 +30,7 @@ pub(super) fn run(args: &HeadroomArgs) -> Result<()> {
     let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
     let folder = args.out.as_deref().unwrap_or(scratch.path());
     // The rivals of a learnt policy that start at the static one, and the privileged arm.
-    let rivals = ARMS.iter().filter(|entry| entry.stands_on_static());
+    let rivals = ARMS.iter().filter(|entry| entry.stand() != Stand::Own);
     let arms: Vec<String> = rivals.map(|entry| entry.name.to_owned()).collect();
     let name = config.scenario.name.clone();
     let world = World { name, config };

@@ -58,8 +58,9 @@ pub(super) fn run(args: &TuneArgs) -> Result<()> {
         let tuned = static_policy(&args.out, &config)?;
         let others = entries
             .iter()
-            .map(|entry| tuned_arm(&args.out, &config, entry));
-        Ok((tuned, others.collect::<Result<_>>()?))
+            .map(|entry| tuned_arm(&args.out, &config, entry, &tuned.centers));
+        let others = others.collect::<Result<_>>()?;
+        Ok((tuned, others))
     })?;
     for other in &others {
         eprintln!(

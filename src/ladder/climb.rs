@@ -3,23 +3,23 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use prestage_controller::NeedType;
-use prestage_envs::{Bound, Seed, Setting, Test, Validation, clairvoyant};
+use prestage_controller::{KnobCenters, NeedType};
+use prestage_envs::{Bound, Episode, Seed, Setting, Test, Validation, clairvoyant};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::World;
 use super::openings::{Opening, open};
-use crate::arms::{ARMS, ArmEntry, Class, arm, values_of};
+use crate::arms::{ARMS, ArmEntry, Class, Stand, arm, values_of};
 use crate::compare::{Contestant, STATIC_TUNED, run_all, setting};
 use crate::config::{CONFIG, RunConfig};
-use crate::evaluation::{evaluate, revision, static_policy, tuned_arm};
+use crate::evaluation::{
+    VALIDATION, evaluate, replace_tuned_arm, revision, static_policy, tuned_arm,
+};
 use crate::moment::now;
 use crate::progress::Progress;
 use crate::run_folder::{self, COSTS, CostRow, MANIFEST, ResultRow};
 
-/// Name of the validation costs in a run folder.
-pub const VALIDATION: &str = "validation.json";
 /// Name of the clairvoyant bound in a run folder, columns as in `results.csv`.
 pub const BOUND: &str = "clairvoyant.csv";
 /// The bound's name among arms.
@@ -41,10 +41,12 @@ pub struct Climbed {
     pub fixed: String,
     /// The adaptive arm that cost least on them; none when none was tuned.
     pub adaptive: Option<String>,
+    /// Did they not confirm what the privileged arm found, so that it is static?
+    pub privileged_fell_back: bool,
 }
 
 /// Costs on the validation seeds, on which the arms of a class are chosen.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Validated {
     config_blake3: String,
@@ -54,42 +56,31 @@ pub(super) struct Validated {
 
 /// Tunes, validates and evaluates the arms of a family, or goes on where it was left.
 ///
+/// Static policies come first: the cheapest on the validation seeds is what rules that adapt
+/// stand on, so that none begins at a worse place than the one it is compared with.
+///
 /// # Errors
 /// When the folder holds another configuration, or cannot be written.
 pub fn climb(run: &Path, world: &World, arms: &[String], command: &str) -> Result<Climbed> {
     let config = &world.config;
     begin(run, config)?;
-    let centers = static_policy(run, config)?.centers;
-    let static_tuned = arm(STATIC_TUNED)?;
-    let mut candidates = vec![(
-        static_tuned,
-        static_tuned.contestant(&centers, &values_of(&centers)),
-    )];
-    for name in arms {
-        let entry = arm(name)?;
-        let contestant = tuned_arm(run, config, entry)?.contestant(&centers)?;
-        if [Class::Static, Class::Adaptive].contains(&entry.class) {
-            candidates.push((entry, contestant));
-        }
+    let entries: Vec<&'static ArmEntry> =
+        arms.iter().map(|name| arm(name)).collect::<Result<_>>()?;
+    let mut candidates = Candidates::begin(run, config)?;
+    let first = candidates.all[0].1.arm.centers.clone();
+    let stands_on_best = |entry: &ArmEntry| entry.stand() == Stand::BestStatic;
+    for entry in entries.iter().filter(|entry| !stands_on_best(entry)) {
+        candidates.add(entry, &first)?;
     }
-    let validated = validated(run, config, &candidates)?;
-    let cheapest = |class| cheapest(&validated, &candidates, class);
+    let best = candidates.best_static()?.arm.centers.clone();
+    for entry in entries.iter().filter(|entry| stands_on_best(entry)) {
+        candidates.add(entry, &best)?;
+    }
+    let privileged_fell_back = candidates.confirm_privileged(&best)?;
+    let validated = candidates.validated()?;
+    let cheapest = |class| cheapest(&validated, &candidates.all, class);
     let (fixed, adaptive) = (cheapest(Class::Static), cheapest(Class::Adaptive));
-    let mut rows = match is_evaluated(run, config, arms)? {
-        true => run_folder::read_results(run)?,
-        false => {
-            let opening = Opening {
-                at: now().0 / 1_000_000,
-                scenario: config.scenario.name.clone(),
-                scenarios: config.eval.scenarios,
-                seed: config.seed,
-                config_blake3: config.hash(),
-                revision: revision().to_owned(),
-            };
-            open(run, &opening)?;
-            evaluate(run, config, config.eval.scenarios, command)?.rows
-        }
-    };
+    let mut rows = evaluated(run, config, arms, command)?;
     rows.extend(bounds(run, config)?);
     let costs = run_folder::read_costs(run)?;
     Ok(Climbed {
@@ -100,7 +91,30 @@ pub fn climb(run: &Path, world: &World, arms: &[String], command: &str) -> Resul
         costs,
         fixed: fixed.context("the static policy is a candidate")?,
         adaptive,
+        privileged_fell_back,
     })
+}
+
+/// The results of these arms, computed now where they lack one.
+fn evaluated(
+    run: &Path,
+    config: &RunConfig,
+    arms: &[String],
+    command: &str,
+) -> Result<Vec<ResultRow>> {
+    if is_evaluated(run, config, arms)? {
+        return run_folder::read_results(run);
+    }
+    let opening = Opening {
+        at: now().0 / 1_000_000,
+        scenario: config.scenario.name.clone(),
+        scenarios: config.eval.scenarios,
+        seed: config.seed,
+        config_blake3: config.hash(),
+        revision: revision().to_owned(),
+    };
+    open(run, &opening)?;
+    Ok(evaluate(run, config, config.eval.scenarios, command)?.rows)
 }
 
 /// The clairvoyant bound of every held-out scenario, in a file of its own: it is no arm.
@@ -166,29 +180,110 @@ fn is_evaluated(run: &Path, config: &RunConfig, arms: &[String]) -> Result<bool>
 /// An arm that a class is chosen from.
 pub(super) type Candidate = (&'static ArmEntry, Contestant);
 
-/// The costs on the validation seeds, computed now where the folder lacks one.
-pub(super) fn validated(
-    run: &Path,
-    config: &RunConfig,
-    candidates: &[Candidate],
-) -> Result<Validated> {
-    let path = run.join(VALIDATION);
-    if path.exists() {
+/// The arms among which the best of a class is chosen, and what adaptive ones stand on.
+pub(super) struct Candidates<'a> {
+    pub(super) run: &'a Path,
+    pub(super) config: &'a RunConfig,
+    pub(super) all: Vec<Candidate>,
+}
+
+impl<'a> Candidates<'a> {
+    /// The first static policy.
+    fn begin(run: &'a Path, config: &'a RunConfig) -> Result<Self> {
+        let centers = static_policy(run, config)?.centers;
+        let entry = arm(STATIC_TUNED)?;
+        let contestant = entry.contestant(&centers, &values_of(&centers));
+        Ok(Self {
+            run,
+            config,
+            all: vec![(entry, contestant)],
+        })
+    }
+
+    /// Tunes one more arm around these centres; vendors are never the best of a class.
+    fn add(&mut self, entry: &'static ArmEntry, centers: &KnobCenters) -> Result<()> {
+        let contestant = tuned_arm(self.run, self.config, entry, centers)?.contestant()?;
+        if [Class::Static, Class::Adaptive, Class::Privileged].contains(&entry.class) {
+            self.all.push((entry, contestant));
+        }
+        Ok(())
+    }
+
+    fn best_static(&self) -> Result<&Contestant> {
+        let name = cheapest(&self.validated()?, &self.all, Class::Static);
+        let is_best = |(entry, _): &&Candidate| Some(entry.name) == name.as_deref();
+        let best = self.all.iter().find(is_best);
+        Ok(&best.context("the static policy is a candidate")?.1)
+    }
+
+    /// Makes the privileged arm static where that is cheaper on the validation seeds: what it
+    /// found on tuning seeds was luck. Says whether it is.
+    fn confirm_privileged(&mut self, best: &KnobCenters) -> Result<bool> {
+        let Some(index) = self
+            .all
+            .iter()
+            .position(|(entry, _)| entry.class == Class::Privileged)
+        else {
+            return Ok(false);
+        };
+        let validated = self.validated()?;
+        let (entry, _) = self.all[index];
+        let fixed = cheapest(&validated, &self.all, Class::Static);
+        let usd = |name: &str| validated.usd.get(name).copied().unwrap_or(f64::INFINITY);
+        let tuned = tuned_arm(self.run, self.config, entry, best)?;
+        if tuned.fell_back {
+            return Ok(true);
+        }
+        if fixed.is_none_or(|fixed| usd(entry.name) <= usd(&fixed)) {
+            return Ok(false);
+        }
+        let static_now = tuned.fallen_back()?;
+        replace_tuned_arm(self.run, entry, &static_now)?;
+        self.all[index].1 = static_now.contestant()?;
+        let mut others = validated;
+        others.usd.remove(entry.name);
+        self.keep(&others)?;
+        Ok(true)
+    }
+
+    /// The costs on the validation seeds, computed now for the arms that the folder lacks.
+    pub(super) fn validated(&self) -> Result<Validated> {
+        let mut known = self.known()?;
+        let missing: Vec<&Candidate> = self
+            .all
+            .iter()
+            .filter(|(entry, _)| !known.usd.contains_key(entry.name))
+            .collect();
+        if !missing.is_empty() {
+            known.usd.extend(validate(self.config, &missing)?);
+            self.keep(&known)?;
+        }
+        Ok(known)
+    }
+
+    fn keep(&self, validated: &Validated) -> Result<()> {
+        let text = serde_json::to_string_pretty(validated)?;
+        run_folder::write_file(&self.run.join(VALIDATION), text.as_bytes())
+    }
+
+    fn known(&self) -> Result<Validated> {
+        let path = self.run.join(VALIDATION);
+        let none = Validated {
+            config_blake3: self.config.hash(),
+            usd: BTreeMap::new(),
+        };
+        if !path.exists() {
+            return Ok(none);
+        }
         let text = std::fs::read_to_string(&path)
             .with_context(|| format!("cannot read `{}`", path.display()))?;
         let known: Validated =
             serde_json::from_str(&text).with_context(|| format!("`{}`", path.display()))?;
-        let is_complete = candidates
-            .iter()
-            .all(|(entry, _)| known.usd.contains_key(entry.name));
-        if known.config_blake3 == config.hash() && is_complete {
-            return Ok(known);
-        }
+        Ok(match known.config_blake3 == none.config_blake3 {
+            true => known,
+            false => none,
+        })
     }
-    let found = validate(config, candidates)?;
-    let text = serde_json::to_string_pretty(&found)?;
-    run_folder::write_file(&path, text.as_bytes())?;
-    Ok(found)
 }
 
 /// The cheapest of a class; of equals the first in the order of the registry.
@@ -206,23 +301,19 @@ pub(super) fn cheapest(
     best.map(|(name, _)| name.to_owned())
 }
 
-fn validate(config: &RunConfig, candidates: &[Candidate]) -> Result<Validated> {
+fn validate(config: &RunConfig, candidates: &[&Candidate]) -> Result<BTreeMap<String, f64>> {
     let scenario = config.scenario()?;
     let seeds: Vec<Seed<Validation>> =
         Seed::several(config.seed, 0, config.eval.validation as usize);
     let contestants: Vec<Contestant> = candidates.iter().map(|(_, one)| one.clone()).collect();
     let progress = Progress::new("validate", (contestants.len() * seeds.len()) as u64);
     let episodes = run_all(&scenario, &contestants, &seeds, &progress);
-    let usd = candidates
-        .iter()
-        .zip(&episodes)
-        .map(|((entry, _), episodes)| {
-            let sum: f64 = episodes.iter().map(|episode| episode.cost_usd()).sum();
-            (entry.name.to_owned(), sum / episodes.len() as f64)
-        })
-        .collect();
-    Ok(Validated {
-        config_blake3: config.hash(),
-        usd,
-    })
+    let mean = |episodes: &[Episode]| {
+        let sum: f64 = episodes.iter().map(Episode::cost_usd).sum();
+        sum / episodes.len() as f64
+    };
+    let both = candidates.iter().zip(&episodes);
+    Ok(both
+        .map(|((entry, _), episodes)| (entry.name.to_owned(), mean(episodes)))
+        .collect())
 }

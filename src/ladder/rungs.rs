@@ -242,6 +242,7 @@ pub(super) mod tests {
             costs: Vec::new(),
             fixed: STATIC_TUNED.to_owned(),
             adaptive: Some(adaptive.to_owned()),
+            privileged_fell_back: false,
         }
     }
 

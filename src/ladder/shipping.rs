@@ -4,7 +4,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
-use super::climb::{Candidate, cheapest, validated};
+use super::climb::{Candidate, Candidates, cheapest};
 use super::rungs::{costs_of, grid};
 use crate::arms::{ARMS, Class};
 use crate::compare::{Contestant, POLICY};
@@ -48,8 +48,13 @@ pub struct Shipment {
 /// # Errors
 /// When the run is not tuned, or a policy was learnt and is not evaluated with all arms.
 pub fn shipment(run: &Path, config: &RunConfig) -> Result<Shipment> {
-    let candidates = candidates(run)?;
-    let validated = validated(run, config, &candidates)?;
+    let candidates = Candidates {
+        run,
+        config,
+        all: candidates(run)?,
+    };
+    let validated = candidates.validated()?;
+    let candidates = candidates.all;
     let of_class = |class| cheapest(&validated, &candidates, class);
     let static_arm = of_class(Class::Static).context("the static policy is a candidate")?;
     let rival = match of_class(Class::Adaptive) {

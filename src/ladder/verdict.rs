@@ -29,6 +29,8 @@ pub struct Headroom {
     pub adaptive_arm: Option<String>,
     /// The rule that is told the regime.
     pub privileged: f64,
+    /// Did the validation seeds not confirm it, so that it is the static arm it stands on?
+    pub privileged_fell_back: bool,
     /// What nobody can do better than; none where it was not computed.
     pub clairvoyant: Option<f64>,
     /// Share that the privileged rule saves.
@@ -58,6 +60,7 @@ impl Headroom {
             adaptive: adaptive.as_ref().map(|grid| mean(grid.values())),
             adaptive_arm: climbed.adaptive.clone(),
             privileged: mean(privileged.values()),
+            privileged_fell_back: climbed.privileged_fell_back,
             clairvoyant: costs(CLAIRVOYANT).map(|grid| mean(grid.values())),
             headroom,
             adaptive_saves,

@@ -1,151 +1,198 @@
 //! The search itself: points of unit cubes, one for each need type, in whole batches.
-use prestage_controller::{Parameter, Values};
+//!
+//! A race begins with points all over the cube and cheap runs: everybody on one seed, the
+//! better third on the next, and so on (successive halving, Jamieson and Talwalkar 2016,
+//! with thirds). What is left of the purse goes into the neighbourhood of the winner. Every
+//! way ends with less in the purse than one candidate costs.
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::Search;
+use super::field::{Field, units};
+use super::spread::{halton, mirrored};
 use crate::arms::ArmEntry;
 use crate::optimise::CmaEs;
 
+/// A point of the unit cube for every need type.
+type Points = [Vec<f64>; 4];
+
 /// Standard deviation of the first generation, in units of the ranges.
 const STEP: f64 = 0.25;
+/// The same when the search begins at the winner of a race.
+const STEP_NEAR: f64 = 0.12;
+/// One run in so many of the purse is spent on the first lap of a race.
+const FIRST_LAP: usize = 4;
+/// One entrant in so many runs the next lap.
+const KEPT: usize = 3;
+/// But no fewer than this.
+const KEPT_LEAST: usize = 3;
 
-/// Costs of candidates, by need type.
-type Evaluate<'a> = dyn FnMut(&[Values]) -> Vec<[f64; 4]> + 'a;
-
-/// At most `budget` candidates and their costs, found in this way from this seed.
-pub(super) fn search(
-    entry: &ArmEntry,
-    budget: usize,
-    (way, seed): (Search, u64),
-    evaluate: &mut Evaluate,
-) -> (Vec<Values>, Vec<[f64; 4]>) {
+/// Searches in this way from this seed until the purse is empty.
+pub(super) fn search(entry: &ArmEntry, field: &mut Field, (way, seed): (Search, u64)) {
     match way {
-        Search::CmaEs => adapt(entry, budget, seed, evaluate),
+        Search::Race => {
+            race(entry, field, seed);
+            let best = std::array::from_fn(|need| field.best(need).to_vec());
+            adapt(field, best, STEP_NEAR, seed);
+        }
+        Search::CmaEs => {
+            let default = default_point(entry);
+            field.run_whole(default.clone().map(|point| vec![point]));
+            adapt(field, default, STEP, seed);
+        }
         Search::Random => {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
-            let drawn: Vec<Values> = (0..budget)
-                .map(|_| draw(entry.parameters(), &mut rng))
-                .collect();
-            let costs = evaluate(&drawn);
-            (drawn, costs)
+            let (count, n) = (field.left_whole(), field.dimension());
+            let mut draw = || (0..n).map(|_| rng.random_range(0.0..1.0)).collect();
+            let drawn = std::array::from_fn(|_| (0..count).map(|_| draw()).collect());
+            field.run_whole(drawn);
         }
     }
 }
 
-/// Runs a search per need type for whole generations.
-fn adapt(
-    entry: &ArmEntry,
-    budget: usize,
-    seed: u64,
-    evaluate: &mut Evaluate,
-) -> (Vec<Values>, Vec<[f64; 4]>) {
-    let parameters = entry.parameters();
-    let defaults = entry.defaults();
+fn default_point(entry: &ArmEntry) -> Points {
+    entry
+        .defaults()
+        .map(|numbers| units(entry.parameters(), &numbers))
+}
+
+/// Everybody runs the first seed, the better third the next, until the last seed.
+fn race(entry: &ArmEntry, field: &mut Field, seed: u64) {
+    let laps = laps(field.left(), field.seeds());
+    let entered = field.enter(starts(entry, laps[0], seed));
+    let mut running: [Vec<usize>; 4] = std::array::from_fn(|_| entered.clone());
+    for (lap, &count) in laps.iter().enumerate() {
+        for (need, running) in running.iter_mut().enumerate() {
+            if lap > 0 {
+                *running = field.cheapest(need, running, count);
+            }
+        }
+        field.run(&running, lap..lap + 1);
+    }
+}
+
+/// Entrants of each lap; one when the purse is too small for a race.
+fn laps(purse: usize, seeds: usize) -> Vec<usize> {
+    let first = (purse / FIRST_LAP).max(KEPT_LEAST);
+    let mut laps = vec![first];
+    while laps.len() < seeds {
+        laps.push((laps[laps.len() - 1] / KEPT).max(KEPT_LEAST));
+    }
+    let Some(rest) = purse.checked_sub(laps.iter().sum()) else {
+        return vec![1; seeds];
+    };
+    // What no whole candidate could spend later is spent now.
+    laps[0] += rest % seeds;
+    laps
+}
+
+/// Where a race begins: the untuned numbers, those that the arm knows to be good, each number
+/// alone a quarter of its range up and down, then points that fill the cube.
+fn starts(entry: &ArmEntry, count: usize, seed: u64) -> [Vec<Vec<f64>>; 4] {
+    let default = default_point(entry);
+    let known = entry.known_good();
+    std::array::from_fn(|need| {
+        let of_need = &default[need];
+        let known = known
+            .iter()
+            .map(|values| units(entry.parameters(), &values[need]));
+        let mut points: Vec<Vec<f64>> = std::iter::once(of_need.clone()).chain(known).collect();
+        for index in 0..of_need.len() {
+            for step in [-STEP, STEP] {
+                points.push(moved(of_need, index, step));
+            }
+        }
+        let address = seed ^ ((need as u64) << 32);
+        points.extend(halton(of_need.len(), address).take(count));
+        points.truncate(count);
+        points
+    })
+}
+
+fn moved(point: &[f64], index: usize, step: f64) -> Vec<f64> {
+    let mut point = point.to_vec();
+    point[index] = mirrored(point[index] + step);
+    point
+}
+
+/// Covariance matrix adaptation from a point of each need type. The last generation may be a
+/// part of one: it is run and teaches nothing.
+fn adapt(field: &mut Field, from: Points, step: f64, seed: u64) {
     let mut searches: [CmaEs; 4] = std::array::from_fn(|need| {
         let address = (need as u64) << 32;
-        CmaEs::new(units(parameters, &defaults[need]), STEP, seed ^ address)
+        CmaEs::new(from[need].clone(), step, seed ^ address)
     });
     let population = searches[0].population();
-    let (mut candidates, mut costs) = (Vec::new(), Vec::new());
-    for _ in 0..budget / population {
-        let points = searches.each_ref().map(CmaEs::ask);
-        let batch: Vec<Values> = (0..population)
-            .map(|k| std::array::from_fn(|need| numbers(parameters, &points[need][k])))
-            .collect();
-        let found = evaluate(&batch);
-        for (need, (search, points)) in searches.iter_mut().zip(&points).enumerate() {
-            let values: Vec<f64> = found.iter().map(|cost| cost[need]).collect();
-            search.tell(points, &values);
+    while field.left_whole() > 0 {
+        let count = population.min(field.left_whole());
+        let points = searches.each_ref().map(|search| {
+            let mut points = search.ask();
+            points.truncate(count);
+            points
+        });
+        let costs = field.run_whole(points.clone());
+        if count == population {
+            for ((search, points), costs) in searches.iter_mut().zip(&points).zip(&costs) {
+                search.tell(points, costs);
+            }
         }
-        candidates.extend(batch);
-        costs.extend(found);
     }
-    (candidates, costs)
-}
-
-fn draw(parameters: &[Parameter], rng: &mut ChaCha8Rng) -> Values {
-    std::array::from_fn(|_| {
-        let point: Vec<f64> = parameters
-            .iter()
-            .map(|_| rng.random_range(0.0..1.0))
-            .collect();
-        numbers(parameters, &point)
-    })
-}
-
-/// Numbers at a point of the unit cube. Beyond its faces the cube is mirrored, so that a
-/// search that steps out meets what it would have met inside.
-fn numbers(parameters: &[Parameter], point: &[f64]) -> Vec<f64> {
-    let both = parameters.iter().zip(point);
-    both.map(|(parameter, &unit)| {
-        // Rounding may leave a range by a last bit.
-        parameter
-            .at(mirrored(unit))
-            .clamp(parameter.low, parameter.high)
-    })
-    .collect()
-}
-
-/// The point at which these numbers are.
-fn units(parameters: &[Parameter], numbers: &[f64]) -> Vec<f64> {
-    let both = parameters.iter().zip(numbers);
-    both.map(|(parameter, &number)| parameter.unit_of(number))
-        .collect()
-}
-
-/// Reflects a number at 0 and 1 until it lies between.
-fn mirrored(x: f64) -> f64 {
-    let x = x.rem_euclid(2.0);
-    if x > 1.0 { 2.0 - x } else { x }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::arms::ARMS;
+    use prestage_controller::Values;
 
-    #[test]
-    fn the_cube_holds_every_default_and_mirrors_what_lies_outside() {
-        for entry in ARMS {
-            let parameters = entry.parameters();
-            for default in entry.defaults() {
-                let again = numbers(parameters, &units(parameters, &default));
-                for (found, expected) in again.iter().zip(&default) {
-                    assert!((found - expected).abs() < 1e-9 * expected.abs().max(1.0));
-                }
-            }
-        }
-        assert_eq!(
-            [-0.25, 1.25, 2.5, -1.75].map(mirrored),
-            [0.25, 0.75, 0.5, 0.25]
-        );
+    use super::super::purse::Purse;
+    use super::*;
+
+    /// Squared distance to a target from which the untuned numbers are far.
+    fn bowl(point: &[f64]) -> f64 {
+        let target = |index: usize| 0.15 + 0.7 * ((index * 7 + 3) % 10) as f64 / 10.0;
+        let both = point.iter().zip((0..).map(target));
+        both.map(|(x, y)| (x - y) * (x - y)).sum()
+    }
+
+    /// The cost of the best finalist, and the runs made.
+    fn found(name: &str, way: Search, runs: usize) -> (f64, usize) {
+        let entry = crate::arms::arm(name).unwrap();
+        let cost = |numbers: &Vec<f64>| bowl(&units(entry.parameters(), numbers));
+        // Seeds are dearer or cheaper for everybody.
+        let level = |seed: usize| ((seed * 5 + 2) % 7) as f64;
+        let mut evaluate = |batch: &[Values], seeds: std::ops::Range<usize>| {
+            let on = |values: &Values, seed| values.each_ref().map(|x| cost(x) + level(seed));
+            let of = |values: &Values| seeds.clone().map(|seed| on(values, seed)).collect();
+            batch.iter().map(of).collect()
+        };
+        let purse = Purse::of(runs);
+        let mut field = Field::new(entry.parameters(), (purse, 3), &mut evaluate);
+        search(entry, &mut field, (way, 5));
+        let best: f64 = field.finalists(1)[0].iter().map(cost).sum();
+        (best, field.spent())
     }
 
     #[test]
-    fn adaptation_beats_random_draws_on_a_bowl_with_the_same_budget() {
-        let entry = crate::arms::arm("linear").unwrap();
-        let target = [0.7, -0.4, 0.2, 1.0, -1.0, 0.3, 0.5, -0.6];
-        let bowl = |numbers: &Vec<f64>| -> f64 {
-            let offsets = numbers.iter().zip(target).map(|(x, y)| (x - y) * (x - y));
-            offsets.sum()
-        };
-        let mut spent = Vec::new();
-        let mut best = |way| {
-            let mut calls = 0;
-            let (_, costs) = search(entry, 300, (way, 5), &mut |batch| {
-                calls += batch.len();
-                batch
-                    .iter()
-                    .map(|values| values.each_ref().map(bowl))
-                    .collect()
-            });
-            spent.push(calls);
-            let total = |cost: &[f64; 4]| cost.iter().sum::<f64>();
-            costs.iter().map(total).fold(f64::INFINITY, f64::min)
-        };
-        let (adapted, drawn) = (best(Search::CmaEs), best(Search::Random));
-        assert!(adapted < 0.1 * drawn, "{adapted} and {drawn}");
-        assert_eq!(spent, [300, 300]);
+    fn a_race_and_adaptation_beat_random_draws_with_the_same_budget() {
+        for name in ["static-tuned", "linear"] {
+            let ways = [Search::Race, Search::CmaEs, Search::Random];
+            let [race, adapted, drawn] = ways.map(|way| found(name, way, 900));
+            assert!(race.0 < 0.3 * drawn.0, "{name}: {race:?} {drawn:?}");
+            assert!(adapted.0 < 0.3 * drawn.0, "{name}: {adapted:?} {drawn:?}");
+            assert_eq!([race.1, adapted.1, drawn.1], [900; 3], "{name}");
+        }
+    }
+
+    #[test]
+    fn a_small_purse_is_emptied_and_never_overdrawn() {
+        for runs in [3, 4, 9, 10, 11, 30, 121] {
+            for way in [Search::Race, Search::CmaEs, Search::Random] {
+                let (_, spent) = found("linear", way, runs);
+                let is_raced = way == Search::Race && runs >= 9;
+                let unspent = if is_raced { 0 } else { runs % 3 };
+                assert_eq!(spent, runs - unspent, "{way:?} {runs}");
+            }
+        }
+        assert_eq!(laps(120, 3), [32, 10, 3]);
+        assert_eq!(laps(4, 3), [1, 1, 1], "too small for a race");
     }
 }

@@ -76,7 +76,13 @@ fn rules_without_weight_are_the_static_policy_to_the_bit() {
         &setting,
         &Contestant::baseline(prestage_controller::Arm::at("s", centers.clone())),
     );
-    for name in ["static-retuned", "linear", "gain-schedule", "privileged"] {
+    for name in [
+        "static-retuned",
+        "static-refined",
+        "linear",
+        "gain-schedule",
+        "privileged",
+    ] {
         let neutral = run(&setting, &arm(name).unwrap().untuned(&centers));
         assert_eq!(neutral.log_digest, fixed.log_digest, "{name}");
     }
@@ -127,7 +133,7 @@ fn only_the_privileged_arm_is_told_the_regime() {
     let busy_weight = entry
         .parameters()
         .iter()
-        .position(|parameter| parameter.name == "latent_busy")
+        .position(|parameter| parameter.name == "busy_threshold")
         .unwrap();
     values
         .iter_mut()
