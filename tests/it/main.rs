@@ -16,6 +16,8 @@ mod detect;
 #[cfg(test)]
 mod determinism;
 #[cfg(test)]
+mod dials;
+#[cfg(test)]
 mod families;
 #[cfg(test)]
 mod fleet;
