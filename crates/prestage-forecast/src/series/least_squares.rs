@@ -5,9 +5,6 @@
 //! forget, so that features that stand still do not blow it up.
 use serde::{Deserialize, Serialize};
 
-/// Most features: what an update needs beside the state is on the stack.
-const FEATURES_MAX: usize = 16;
-
 /// See the module.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct LeastSquares {
@@ -24,7 +21,6 @@ impl LeastSquares {
     /// update, in (0, 1].
     pub(super) fn new(weights: Vec<f64>, prior: f64, forgetting: f64) -> Self {
         let n = weights.len();
-        assert!(n <= FEATURES_MAX, "{n} features");
         let mut covariance = vec![0.0; n * n];
         for i in 0..n {
             covariance[i * n + i] = prior;
@@ -43,15 +39,13 @@ impl LeastSquares {
     }
 
     /// Moves towards `target`; an error beyond `clip` counts as `clip`.
-    pub(super) fn learn(&mut self, features: &[f64], target: f64, clip: f64) {
-        debug_assert_eq!(features.len(), self.weights.len());
-        let n = self.weights.len();
+    pub(super) fn learn<const N: usize>(&mut self, features: &[f64; N], target: f64, clip: f64) {
+        assert_eq!(N, self.weights.len(), "features and weights differ");
         let error = (target - self.predict(features)).clamp(-clip, clip);
-        let mut spread = [0.0; FEATURES_MAX];
-        for (s, row) in spread.iter_mut().zip(self.covariance.chunks_exact(n)) {
+        let mut spread = [0.0; N];
+        for (s, row) in spread.iter_mut().zip(self.covariance.as_chunks::<N>().0) {
             *s = row.iter().zip(features).map(|(p, x)| p * x).sum();
         }
-        let spread = &spread[..n];
         let along: f64 = spread.iter().zip(features).map(|(s, x)| s * x).sum();
         if !(along >= 0.0 && along.is_finite() && error.is_finite()) {
             // Rounding has eaten the covariance: start its estimate again, keep the weights.
@@ -63,22 +57,26 @@ impl LeastSquares {
             return;
         }
         let scale = 1.0 / (self.forgetting + along);
-        for (weight, s) in self.weights.iter_mut().zip(spread) {
+        for (weight, s) in self.weights.iter_mut().zip(&spread) {
             *weight += scale * s * error;
         }
+        self.shrink(&spread, scale);
+    }
+
+    /// The covariance after a sample, widened by what is forgotten.
+    fn shrink<const N: usize>(&mut self, spread: &[f64; N], scale: f64) {
+        let rows = self.covariance.as_chunks_mut::<N>().0;
         let widening = 1.0 / self.forgetting.sqrt();
-        let mut widen = [1.0; FEATURES_MAX];
-        for (i, widen) in widen[..n].iter_mut().enumerate() {
-            if self.covariance[i * n + i] < self.prior {
+        let mut widen = [1.0; N];
+        for (i, widen) in widen.iter_mut().enumerate() {
+            if rows[i][i] < self.prior {
                 *widen = widening;
             }
         }
-        let widen = &widen[..n];
-        let rows = self.covariance.chunks_exact_mut(n);
-        for ((row, s), row_widening) in rows.zip(spread).zip(widen) {
-            let gain = scale * s;
-            for ((p, s), column_widening) in row.iter_mut().zip(spread).zip(widen) {
-                *p = (*p - gain * s) * row_widening * column_widening;
+        for (i, row) in rows.iter_mut().enumerate() {
+            let gain = scale * spread[i];
+            for (j, p) in row.iter_mut().enumerate() {
+                *p = (*p - gain * spread[j]) * widen[i] * widen[j];
             }
         }
     }
