@@ -91,12 +91,18 @@ impl Watch {
         current.map(|stream| stream.score).fold(0.0, f64::max)
     }
 
+    /// Series with an alarm that was raised and not lowered.
+    pub(crate) fn standing(&self, now: Timestamp) -> impl Iterator<Item = SeriesId> {
+        let streams = self.services.iter().flatten();
+        let standing = streams.filter(move |stream| stream.stands(now));
+        standing.map(|stream| stream.series)
+    }
+
     /// Services with an alarm that was raised and not lowered.
     pub(crate) fn alarms(&self, now: Timestamp) -> usize {
-        let stands = |stream: &Stream| stream.alarm.is_standing() && !stream.is_stale(now);
         let services = self.services.iter();
         services
-            .filter(|streams| streams.iter().any(stands))
+            .filter(|streams| streams.iter().any(|stream| stream.stands(now)))
             .count()
     }
 }
@@ -150,6 +156,10 @@ impl Stream {
         let score = self.detector.score(self.bin.end - BIN, mean);
         self.score = score.max(self.score * FADE);
         self.alarm.update(score) == AlarmState::Raised
+    }
+
+    fn stands(&self, now: Timestamp) -> bool {
+        self.alarm.is_standing() && !self.is_stale(now)
     }
 
     fn is_stale(&self, now: Timestamp) -> bool {

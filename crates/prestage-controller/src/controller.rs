@@ -166,6 +166,11 @@ impl Controller {
         self.cells[cell.index()].view
     }
 
+    /// Series whose requests or errors have an alarm that was raised and not lowered.
+    pub fn standing_alarms(&self, now: Timestamp) -> impl Iterator<Item = SeriesId> {
+        self.watch.standing(now)
+    }
+
     /// How often an alarm had the policy asked between two hourly turns.
     pub fn interrupts(&self) -> u64 {
         self.interrupts
