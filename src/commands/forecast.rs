@@ -238,6 +238,7 @@ fn event_table(events: &[EventSummary]) -> Table {
         "origins",
         "frequency",
         "log_score",
+        "brier",
         "vs_histogram",
         "lower",
         "upper",
@@ -255,6 +256,7 @@ fn event_table(events: &[EventSummary]) -> Table {
             Cell::Count(event.origins as u64),
             Cell::Number(event.frequency, 3),
             Cell::Number(event.log_score, 4),
+            Cell::Number(event.brier, 4),
         ];
         for gain in [event.vs_histogram, event.vs_poisson] {
             let number = |value: Option<f64>| value.map_or(Cell::Empty, |x| Cell::Number(x, 4));

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use prestage_controller::{KnobCenters, NeedType};
-use prestage_envs::{Bound, Episode, Seed, Setting, Test, Validation, clairvoyant};
+use prestage_envs::{Episode, Seed, Setting, Test, Validation, clairvoyant, penalized};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,8 @@ use crate::run_folder::{self, COSTS, CostRow, MANIFEST, ResultRow};
 pub const BOUND: &str = "clairvoyant.csv";
 /// The bound's name among arms.
 pub const CLAIRVOYANT: &str = "clairvoyant";
+/// Name of the penalised bound, where some cell pays for foresight. Only its mean is a bound.
+pub const PENALIZED: &str = "clairvoyant-penalized";
 
 /// A family with its results.
 pub struct Climbed {
@@ -117,7 +119,7 @@ fn evaluated(
     Ok(evaluate(run, config, config.eval.scenarios, command)?.rows)
 }
 
-/// The clairvoyant bound of every held-out scenario, in a file of its own: it is no arm.
+/// The clairvoyant bounds of every held-out scenario, in a file of their own: they are no arms.
 fn bounds(run: &Path, config: &RunConfig) -> Result<Vec<ResultRow>> {
     let path = run.join(BOUND);
     if path.exists() {
@@ -129,24 +131,32 @@ fn bounds(run: &Path, config: &RunConfig) -> Result<Vec<ResultRow>> {
     let of_seed = |seed: &Seed<Test>| {
         let setting = setting(&scenario, seed.value());
         let bound = clairvoyant(&setting);
+        let costs: Vec<f64> = bound.cells.iter().map(|cell| cell.cost.total()).collect();
+        let mut rows = bound_rows(CLAIRVOYANT, &setting, &costs, seed.value());
+        let penalized = penalized(&setting, &scenario);
+        if penalized.cells.iter().any(|cell| cell.pays) {
+            let costs: Vec<f64> = penalized.cells.iter().map(|cell| cell.usd).collect();
+            rows.extend(bound_rows(PENALIZED, &setting, &costs, seed.value()));
+        }
         progress.step();
-        bound_rows(&setting, &bound, &scenario.spec().name, seed.value())
+        rows
     };
     let rows: Vec<ResultRow> = seeds.par_iter().flat_map_iter(of_seed).collect();
     run_folder::write_file(&path, &run_folder::csv_bytes(&rows)?)?;
     Ok(rows)
 }
 
-fn bound_rows(setting: &Setting, bound: &Bound, scenario: &str, seed: u64) -> Vec<ResultRow> {
+/// A row a need type; `costs` are those of the cells, US dollars.
+fn bound_rows(bound: &str, setting: &Setting, costs: &[f64], seed: u64) -> Vec<ResultRow> {
     let of_need = |need: &NeedType| {
-        let cells = setting.record.cells.iter().zip(&bound.cells);
+        let cells = setting.record.cells.iter().zip(costs);
         let costs = cells.filter(|(spec, _)| spec.need == *need);
         ResultRow {
-            arm: CLAIRVOYANT.to_owned(),
-            scenario: scenario.to_owned(),
+            arm: bound.to_owned(),
+            scenario: setting.record.name.clone(),
             scenario_seed: seed,
             need: need.to_string(),
-            cost_usd: costs.map(|(_, cell)| cell.cost.total()).sum(),
+            cost_usd: costs.map(|(_, cost)| cost).sum(),
             ..ResultRow::default()
         }
     };

@@ -1,6 +1,7 @@
 //! All families together, by the measures of rliable: a score of a run is what the static
 //! policy costs on its scenario over what the arm costs, so that 1 is as cheap and more is
 //! cheaper; a task is a family.
+use super::climb::PENALIZED;
 use super::{CLAIRVOYANT, Ladder};
 use crate::statistics::{
     interquartile_mean, optimality_gap, performance_profile, probability_of_improvement,
@@ -32,7 +33,7 @@ pub fn overall(ladders: &[Ladder]) -> Vec<Overall> {
     };
     let names = first.rungs.iter().map(|rung| rung.arm.as_str());
     let mut found: Vec<Overall> = names
-        .filter(|name| *name != CLAIRVOYANT)
+        .filter(|name| ![CLAIRVOYANT, PENALIZED].contains(name))
         .filter_map(|name| of_arm(ladders, name))
         .collect();
     found.sort_by(|a, b| b.score_iqm.total_cmp(&a.score_iqm));

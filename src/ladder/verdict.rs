@@ -3,7 +3,7 @@ use crate::evaluation::Bounds;
 use crate::statistics::{Bootstrap, mean};
 
 use super::Climbed;
-use super::climb::CLAIRVOYANT;
+use super::climb::{CLAIRVOYANT, PENALIZED};
 use super::rungs::{costs_of, grid, share};
 
 /// A share of the static policy's cost below which adapting is not worth its upkeep.
@@ -33,6 +33,9 @@ pub struct Headroom {
     pub privileged_fell_back: bool,
     /// What nobody can do better than; none where it was not computed.
     pub clairvoyant: Option<f64>,
+    /// What no rule that cannot see the future can do better than on average, where foresight
+    /// can be charged: a tighter bound.
+    pub penalized: Option<f64>,
     /// Share that the privileged rule saves.
     pub headroom: Bounds,
     /// Share that the adaptive rule saves.
@@ -62,6 +65,7 @@ impl Headroom {
             privileged: mean(privileged.values()),
             privileged_fell_back: climbed.privileged_fell_back,
             clairvoyant: costs(CLAIRVOYANT).map(|grid| mean(grid.values())),
+            penalized: costs(PENALIZED).map(|grid| mean(grid.values())),
             headroom,
             adaptive_saves,
             verdict: verdict(headroom, adaptive_saves).to_owned(),

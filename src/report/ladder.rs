@@ -107,7 +107,7 @@ fn headroom_table(ladders: &[Ladder]) -> String {
                 share_cell(found.adaptive_saves),
                 share_cell(Some(found.headroom)),
                 number(found.privileged),
-                found.clairvoyant.map_or("&ndash;".to_owned(), number),
+                bound(found),
                 escape(&found.verdict),
             ),
         );
@@ -115,10 +115,23 @@ fn headroom_table(ladders: &[Ladder]) -> String {
     format!(
         "<div class=\"scroll\"><table>\n<caption>US dollars a held-out scenario; shares of the static policy's cost with \
          95 % intervals. The adaptive rule is the one that was cheapest on validation scenarios. Headroom is what the \
-         privileged rule saves.</caption>\n<thead><tr><th>Family</th><th>Static</th><th>Adaptive rule</th>\
+         privileged rule saves. In brackets: the penalised bound, which charges foresight where it can.</caption>\n<thead><tr><th>Family</th><th>Static</th><th>Adaptive rule</th>\
          <th>saves</th><th>Headroom</th><th>Privi&shy;leged</th><th>Clair&shy;voyant</th><th>Verdict</th></tr></thead>\n\
          <tbody>\n{rows}</tbody>\n</table></div>\n"
     )
+}
+
+/// The bound, with the penalised one where there is one.
+fn bound(found: &Headroom) -> String {
+    let shown = |bound: Option<f64>| bound.map_or("&ndash;".to_owned(), number);
+    match found.penalized {
+        Some(penalized) => format!(
+            "{} <small>({})</small>",
+            shown(found.clairvoyant),
+            number(penalized)
+        ),
+        None => shown(found.clairvoyant),
+    }
 }
 
 fn overall_table(ladders: &[Ladder]) -> String {

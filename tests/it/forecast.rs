@@ -141,14 +141,25 @@ fn need_models_of_events_beat_both_baselines_on_recorded_worlds() {
     ]);
     let found = backtest(&args);
     let events = found["events"].as_array().unwrap();
-    for need in ["release", "dependency", "suite"] {
-        let name = format!("{need}-mixture");
+    for name in [
+        "release-mixture",
+        "dependency-mixture",
+        "robust-holt",
+        "suite-mixture",
+    ] {
         let event = events.iter().find(|event| event["model"] == name).unwrap();
         for rival in ["vs_histogram_interval", "vs_poisson_interval"] {
             let lower = event[rival][0].as_f64().unwrap();
             assert!(lower > 0.0, "{name}, {rival}: {lower}");
         }
-        let ece = event["ece"].as_f64().unwrap();
-        assert!(ece <= 0.03, "{name}: {ece}");
+        let figure = |key: &str| event[key].as_f64().unwrap();
+        assert!(figure("ece") <= 0.03, "{name}: {}", figure("ece"));
+        // Better than to say the frequency every time, whose Brier score is its variance.
+        let frequency = figure("frequency");
+        assert!(figure("brier") < frequency * (1.0 - frequency), "{name}");
+        let bins: Vec<[f64; 2]> = serde_json::from_value(event["reliability"].clone()).unwrap();
+        let off = bins.iter().map(|[said, found]| (said - found).abs());
+        let mean = off.sum::<f64>() / bins.len() as f64;
+        assert!((mean - figure("ece")).abs() < 1e-9, "{name}: {mean}");
     }
 }

@@ -162,6 +162,10 @@ fn headroom_is_one_object_of_costs_and_a_verdict() {
     for key in ["static", "adaptive", "privileged"] {
         assert!(found[key].as_f64().unwrap() > 0.0, "{key}: {found}");
     }
+    // A control: foresight of releases can be charged, which makes the bound tighter.
+    let [clairvoyant, penalized] =
+        ["clairvoyant", "penalized"].map(|key| found[key].as_f64().unwrap());
+    assert!(clairvoyant < penalized, "{clairvoyant} {penalized}");
     let headroom = |key: &str| found["headroom"][key].as_f64().unwrap();
     assert!(headroom("low") <= headroom("mean") && headroom("mean") <= headroom("high"));
     let saved = 1.0 - found["privileged"].as_f64().unwrap() / found["static"].as_f64().unwrap();

@@ -5,9 +5,11 @@
 //! unanswered. Without signals in the telemetry it falls back to a calendar,
 //! the age of the last update and a rate.
 use prestage_telemetry::{Metric, SeriesId, ServiceId, Span, Tail, Timestamp};
+use serde::{Deserialize, Serialize};
 
+use crate::events::Intensity;
 use crate::hazard::{Hazard, hourly};
-use crate::model::{Entry, NeedModel, NeedModelInput};
+use crate::model::{Entry, NeedModel, NeedModelInput, restored, saved};
 use crate::release::CommitPace;
 
 /// Registry entry.
@@ -15,7 +17,8 @@ pub const ENTRY: Entry = Entry {
     name: "signal-hazard",
     about: "hazard of a dependency update by hour, last upstream signal and open signals",
     need: "dependency_update",
-    build: DependencyModel::boxed,
+    build: |input| Box::new(DependencyModel::new(input)),
+    restore: restored::<DependencyModel>,
 };
 
 const SIGNAL: usize = 0;
@@ -26,7 +29,7 @@ const EDGES_H: [f64; 8] = [1.0, 4.0, 12.0, 24.0, 48.0, 96.0, 192.0, 768.0];
 const MEMORY_PER_HALF_LIFE: f64 = 112.0;
 
 /// See the module.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DependencyModel {
     service: ServiceId,
     cursors: [u64; 3],
@@ -97,6 +100,10 @@ impl DependencyModel {
 }
 
 impl NeedModel for DependencyModel {
+    fn save(&self) -> Vec<u8> {
+        saved(self)
+    }
+
     fn observe(&mut self, tail: &Tail, now: Timestamp) {
         const SOURCES: [(Metric, Happening); 3] = [
             (Metric::UpstreamReleasesTotal, Happening::Signal),
@@ -134,6 +141,12 @@ impl NeedModel for DependencyModel {
 
     fn open_signals(&self) -> f64 {
         f64::from(self.open)
+    }
+}
+
+impl Intensity for DependencyModel {
+    fn expected(&self, now: Timestamp, hours: f64) -> f64 {
+        self.hazard.expected(now, hours)
     }
 }
 

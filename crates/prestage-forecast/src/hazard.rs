@@ -8,6 +8,7 @@
 //! Reference: piecewise-exponential hazards with gamma priors, e.g. Gelman et
 //! al., Bayesian Data Analysis, section 2.6 (conjugate rate estimation).
 use prestage_telemetry::Timestamp;
+use serde::{Deserialize, Serialize};
 
 const CALENDAR: usize = 48;
 /// Most covariates of one process.
@@ -15,9 +16,13 @@ const FACTORS_MAX: usize = 4;
 /// Prior weight of a multiplier, in expected events.
 const PRIOR_EVENTS: f64 = 1.0;
 const HOUR: i64 = 3_600_000_000;
+/// Ten years without a call: nothing of before counts any more.
+const FORGOTTEN_H: i64 = 87_660;
+/// A century: farther nobody looks.
+const HORIZON_MAX_H: f64 = 876_600.0;
 
 /// One multiplier, by bin of a covariate.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Factor {
     bins: Vec<Bin>,
     /// Published multipliers, of which a forecast reads a few in a row.
@@ -25,7 +30,7 @@ struct Factor {
 }
 
 /// What has been learnt of a bin.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Bin {
     events: f64,
     expected: f64,
@@ -59,7 +64,7 @@ impl Factor {
 /// Time passes every few minutes and bins change every few hours: exposure waits in
 /// the struct until the bins it belongs to are left, so that most calls touch nothing
 /// else. With a thousand services that is most of the cost of a forecast.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Hazard {
     prior_rate: f64,
     memory_h: f64,
@@ -76,6 +81,45 @@ pub struct Hazard {
     present: [u8; 1 + FACTORS_MAX],
     /// The calendar, then the covariates.
     factors: Vec<Factor>,
+    calendar: Calendar,
+}
+
+/// Sums of the published multipliers over the hours of a working day and of one of the weekend, so
+/// that a horizon costs two look-ups instead of a walk through its hours.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Calendar {
+    days: [[f64; 25]; 2],
+}
+
+impl Calendar {
+    fn of(published: &[f64]) -> Self {
+        let mut days = [[0.0; 25]; 2];
+        for (day, multipliers) in days.iter_mut().zip(published.chunks_exact(24)) {
+            for (hour, multiplier) in multipliers.iter().enumerate() {
+                day[hour + 1] = day[hour] + multiplier;
+            }
+        }
+        Self { days }
+    }
+
+    /// Hours in `(now, end]`, each counted as often as its multiplier says.
+    fn hours(&self, now: Timestamp, end: Timestamp) -> f64 {
+        let [working, weekend] = [self.days[0][24], self.days[1][24]];
+        let week = |at: Timestamp| (at.0.div_euclid(24 * HOUR) + 3).div_euclid(7);
+        let weeks = (week(end) - week(now)) as f64 * (5.0 * working + 2.0 * weekend);
+        weeks + self.since_monday(end) - self.since_monday(now)
+    }
+
+    fn since_monday(&self, at: Timestamp) -> f64 {
+        let day = at.day_of_week() as usize;
+        let hours = &self.days[usize::from(day >= 5)];
+        let hour = at.hour_of_day() as usize;
+        let share = at.0.rem_euclid(HOUR) as f64 / HOUR as f64;
+        day.min(5) as f64 * self.days[0][24]
+            + day.saturating_sub(5) as f64 * self.days[1][24]
+            + hours[hour]
+            + share * (hours[hour + 1] - hours[hour])
+    }
 }
 
 impl Hazard {
@@ -97,6 +141,7 @@ impl Hazard {
             unbooked: 0.0,
             multiplier: 1.0,
             present: [0; 1 + FACTORS_MAX],
+            calendar: Calendar::of(&[1.0; CALENDAR]),
             factors: std::iter::once(CALENDAR)
                 .chain(factor_bins.iter().copied())
                 .map(Factor::new)
@@ -129,6 +174,10 @@ impl Hazard {
             self.present[0] = calendar_bin(to) as u8;
             return;
         };
+        if (to.0 - at.0) / HOUR > FORGOTTEN_H {
+            self.start_again(to);
+            return;
+        }
         while at < to {
             let hour_end = Timestamp((at.0.div_euclid(HOUR) + 1) * HOUR);
             let end = hour_end.min(to);
@@ -140,6 +189,17 @@ impl Hazard {
             }
         }
         self.clock = Some(at);
+    }
+
+    fn start_again(&mut self, at: Timestamp) {
+        self.base_events = 0.0;
+        self.base_hours = 0.0;
+        self.unbooked = 0.0;
+        self.factors
+            .iter_mut()
+            .for_each(|factor| factor.forget(0.0));
+        self.clock = Some(at);
+        self.present[0] = calendar_bin(at) as u8;
     }
 
     /// The time advanced to.
@@ -162,6 +222,7 @@ impl Hazard {
     pub fn retrain(&mut self) {
         self.book();
         self.factors.iter_mut().for_each(Factor::publish);
+        self.calendar = Calendar::of(&self.factors[0].published);
         self.multiply();
     }
 
@@ -173,17 +234,8 @@ impl Hazard {
     /// Expected number of events in `(now, now + hours]`, the covariates staying
     /// in their present bins.
     pub fn expected(&self, now: Timestamp, hours: f64) -> f64 {
-        let mut left = hours;
-        let mut at = now;
-        let mut sum = 0.0;
-        while left > 1e-9 {
-            let to_hour = (HOUR - at.0.rem_euclid(HOUR)) as f64 / HOUR as f64;
-            let piece = to_hour.min(left);
-            sum += piece * self.factors[0].published[calendar_bin(at)];
-            left -= piece;
-            at = Timestamp(at.0 + (piece * HOUR as f64).ceil() as i64);
-        }
-        self.base_rate() * self.multiplier * sum
+        let end = Timestamp(now.0 + (hours.clamp(0.0, HORIZON_MAX_H) * HOUR as f64) as i64);
+        self.base_rate() * self.multiplier * self.calendar.hours(now, end)
     }
 
     /// Probability of at least one event in `(now, now + hours]`.
@@ -225,10 +277,12 @@ impl Hazard {
 }
 
 /// The moments after `from` up to and including `to`, an hour apart at most; `to`
-/// alone when there is no `from`.
+/// alone when there is no `from`, or one that a hazard has forgotten.
 pub(crate) fn hourly(from: Option<Timestamp>, to: Timestamp) -> impl Iterator<Item = Timestamp> {
     let from = from.unwrap_or(to);
-    let whole = (to.0 - from.0).max(0) / HOUR;
+    let whole = Some((to.0 - from.0).max(0) / HOUR)
+        .filter(|&hours| hours <= FORGOTTEN_H)
+        .unwrap_or(0);
     (1..=whole)
         .map(move |i| Timestamp(from.0 + i * HOUR))
         .chain(std::iter::once(to))
@@ -288,6 +342,25 @@ mod tests {
             at_ten > 0.25 && at_three < 0.05,
             "ten {at_ten}, three {at_three}"
         );
+    }
+
+    #[test]
+    fn sums_of_the_calendar_are_those_of_a_walk_through_its_hours() {
+        let published: Vec<f64> = (0..CALENDAR).map(|bin| 0.2 + bin as f64 * 0.03).collect();
+        let calendar = Calendar::of(&published);
+        for (from_minutes, minutes) in [(0, 1), (17, 50), (4_000, 700), (9_990, 200), (31, 50_000)]
+        {
+            let now = Timestamp(start().0 + from_minutes * HOUR / 60);
+            let walked: f64 = (0..minutes)
+                .map(|minute| calendar_bin(Timestamp(now.0 + minute * HOUR / 60)))
+                .map(|bin| published[bin] / 60.0)
+                .sum();
+            let summed = calendar.hours(now, Timestamp(now.0 + minutes * HOUR / 60));
+            assert!(
+                (summed - walked).abs() < 1e-6 * walked,
+                "{summed}, {walked}"
+            );
+        }
     }
 
     #[test]

@@ -21,10 +21,14 @@ mod hazard;
 
 pub mod events;
 
+#[cfg(test)]
+mod conformance;
+
 pub use dependency::DependencyModel;
 pub use hazard::Hazard;
 pub use model::{
-    Entry, NEED_MODELS, NeedModel, NeedModelInput, RequiredReplicas, entry, required_replicas,
+    Entry, NEED_MODELS, NeedModel, NeedModelInput, RequiredReplicas, RestoreError, entry,
+    required_replicas,
 };
 pub use normal::{normal_cdf, normal_quantile};
 pub use release::ReleaseModel;

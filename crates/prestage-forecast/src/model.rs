@@ -2,12 +2,11 @@
 //!
 //! Adding one is a file and a line in [`NEED_MODELS`].
 use prestage_telemetry::{ServiceId, Span, Tail, Timestamp};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{DependencyModel, ReleaseModel, ScalingModel, SuiteModel};
-
 /// What a model has to know about its cell before the first sample.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NeedModelInput {
     /// Whose series to read.
     pub service: ServiceId,
@@ -64,6 +63,10 @@ pub trait NeedModel: Send {
     fn open_signals(&self) -> f64 {
         0.0
     }
+
+    /// The whole state, for [`Entry::restore`] of the same entry. What has been read of a tail is
+    /// part of it: go on with the same tail, or with one that counts its samples as that one did.
+    fn save(&self) -> Vec<u8>;
 }
 
 /// An entry in the registry.
@@ -76,16 +79,61 @@ pub struct Entry {
     pub need: &'static str,
     /// Makes one.
     pub build: fn(NeedModelInput) -> Box<dyn NeedModel>,
+    pub(crate) restore: Restore,
+}
+
+/// Makes the model whose state these bytes are.
+type Restore = fn(&[u8]) -> Result<Box<dyn NeedModel>, postcard::Error>;
+
+/// The bytes are not the saved state of this need model.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "not a saved state of the need model `{model}`: {cause} (state is read by the entry that wrote it)"
+)]
+pub struct RestoreError {
+    /// Name of the entry.
+    pub model: &'static str,
+    /// What the decoder says.
+    pub cause: postcard::Error,
+}
+
+impl Entry {
+    /// A model that goes on where the one that was saved stopped, bit for bit.
+    ///
+    /// # Errors
+    /// When `bytes` are not a state that [`NeedModel::save`] of this entry wrote.
+    pub fn restore(&self, bytes: &[u8]) -> Result<Box<dyn NeedModel>, RestoreError> {
+        (self.restore)(bytes).map_err(|cause| RestoreError {
+            model: self.name,
+            cause,
+        })
+    }
+}
+
+/// The bytes of a model's state.
+pub(crate) fn saved<M: Serialize>(model: &M) -> Vec<u8> {
+    postcard::to_allocvec(model).expect("a model's state is numbers and vectors of numbers")
+}
+
+/// The model whose state `bytes` are, all of them.
+pub(crate) fn restored<M: NeedModel + DeserializeOwned + 'static>(
+    bytes: &[u8],
+) -> Result<Box<dyn NeedModel>, postcard::Error> {
+    let (model, rest) = postcard::take_from_bytes::<M>(bytes)?;
+    if !rest.is_empty() {
+        return Err(postcard::Error::DeserializeBadEncoding);
+    }
+    Ok(Box::new(model))
 }
 
 /// All need models; the first of a need type is its default.
 pub static NEED_MODELS: &[Entry] = &[
     crate::scaling::ENTRY,
-    crate::release::ENTRY,
-    crate::dependency::ENTRY,
-    crate::suite::ENTRY,
     crate::events::RELEASE,
     crate::events::DEPENDENCY,
+    crate::suite::ENTRY,
+    crate::release::ENTRY,
+    crate::dependency::ENTRY,
     crate::events::SUITE,
 ];
 
@@ -119,34 +167,6 @@ pub fn required_replicas(load: f64, rule: RequiredReplicas) -> u32 {
     replicas.max(rule.min_replicas)
 }
 
-impl ScalingModel {
-    /// The entry's constructor.
-    pub(crate) fn boxed(input: NeedModelInput) -> Box<dyn NeedModel> {
-        Box::new(Self::new(input))
-    }
-}
-
-impl ReleaseModel {
-    /// The entry's constructor.
-    pub(crate) fn boxed(input: NeedModelInput) -> Box<dyn NeedModel> {
-        Box::new(Self::new(input))
-    }
-}
-
-impl DependencyModel {
-    /// The entry's constructor.
-    pub(crate) fn boxed(input: NeedModelInput) -> Box<dyn NeedModel> {
-        Box::new(Self::new(input))
-    }
-}
-
-impl SuiteModel {
-    /// The entry's constructor.
-    pub(crate) fn boxed(input: NeedModelInput) -> Box<dyn NeedModel> {
-        Box::new(Self::new(input))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,32 +179,6 @@ mod tests {
         };
         for (load, expected) in [(0.0, 2), (100.0, 2), (100.1, 3), (150.0, 3), (f64::NAN, 2)] {
             assert_eq!(required_replicas(load, rule), expected, "load {load}");
-        }
-    }
-
-    #[test]
-    fn every_model_is_total_without_data_and_its_name_is_its_own() {
-        let input = NeedModelInput {
-            service: ServiceId(0),
-            rated_load_per_replica: 10.0,
-            suite_budget_s: 600.0,
-        };
-        let tail = Tail::new(1, Span::MAX);
-        for (i, entry) in NEED_MODELS.iter().enumerate() {
-            let mut model = (entry.build)(input);
-            for day in 0..40 {
-                let now = Timestamp::from_seconds(1_704_067_200) + Span::from_days(day);
-                model.observe(&tail, now);
-                model.retrain(now);
-                for hours in [0, 1, 24, 24 * 30] {
-                    let p = model.probability(now, Span::from_hours(hours));
-                    assert!((0.0..=1.0).contains(&p), "{}: {p}", entry.name);
-                }
-            }
-            let figures = [model.demand_ratio(), model.headroom(), model.skill()];
-            assert!(figures.iter().all(|x| x.is_finite()), "{}", entry.name);
-            let earlier = NEED_MODELS[..i].iter();
-            assert_eq!(earlier.filter(|other| other.name == entry.name).count(), 0);
         }
     }
 

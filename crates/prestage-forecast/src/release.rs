@@ -5,16 +5,19 @@
 //! Fails on projects that release on demand of one person: then it is a
 //! calendar and a rate.
 use prestage_telemetry::{Metric, SeriesId, Span, Tail, Timestamp};
+use serde::{Deserialize, Serialize};
 
+use crate::events::Intensity;
 use crate::hazard::{Hazard, hourly};
-use crate::model::{Entry, NeedModel, NeedModelInput};
+use crate::model::{Entry, NeedModel, NeedModelInput, restored, saved};
 
 /// Registry entry.
 pub const ENTRY: Entry = Entry {
     name: "release-hazard",
     about: "hazard of a release by hour, age against the usual cadence and commit backlog",
     need: "feature_release",
-    build: ReleaseModel::boxed,
+    build: |input| Box::new(ReleaseModel::new(input)),
+    restore: restored::<ReleaseModel>,
 };
 
 const AGE: usize = 0;
@@ -26,7 +29,7 @@ const AGE_EDGES: [f64; 9] = [0.02, 0.1, 0.3, 0.6, 0.85, 0.97, 1.1, 1.5, 3.0];
 const MEMORY_PER_HALF_LIFE: f64 = 112.0;
 
 /// See the module.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ReleaseModel {
     service: prestage_telemetry::ServiceId,
     releases_cursor: u64,
@@ -39,7 +42,7 @@ pub struct ReleaseModel {
 }
 
 /// Recent commits against their long-run pace.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct CommitPace {
     day: f64,
     month: f64,
@@ -118,6 +121,10 @@ impl ReleaseModel {
 }
 
 impl NeedModel for ReleaseModel {
+    fn save(&self) -> Vec<u8> {
+        saved(self)
+    }
+
     fn observe(&mut self, tail: &Tail, now: Timestamp) {
         let commits = tail.read(
             SeriesId::new(self.service, Metric::CommitsTotal),
@@ -162,6 +169,12 @@ impl NeedModel for ReleaseModel {
 
     fn open_signals(&self) -> f64 {
         f64::from(self.backlog)
+    }
+}
+
+impl Intensity for ReleaseModel {
+    fn expected(&self, now: Timestamp, hours: f64) -> f64 {
+        self.hazard.expected(now, hours)
     }
 }
 

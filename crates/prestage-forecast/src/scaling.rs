@@ -9,8 +9,11 @@
 //! Reference: exponential smoothing with multiplicative seasonality, Winters
 //! (1960); error growth as in direct multi-horizon evaluation.
 use prestage_telemetry::{Metric, SeriesId, Span, Tail, Timestamp};
+use serde::{Deserialize, Serialize};
 
-use crate::model::{Entry, NeedModel, NeedModelInput, RequiredReplicas, required_replicas};
+use crate::model::{
+    Entry, NeedModel, NeedModelInput, RequiredReplicas, required_replicas, restored, saved,
+};
 use crate::normal::{normal_cdf, normal_quantile};
 
 /// Registry entry.
@@ -18,30 +21,24 @@ pub const ENTRY: Entry = Entry {
     name: "profile-smoothing",
     about: "exponential smoothing of log load around a weekday/weekend hourly profile",
     need: "scaling",
-    build: ScalingModel::boxed,
+    build: |input| Box::new(ScalingModel::new(input)),
+    restore: restored::<ScalingModel>,
 };
 
 const BIN: i64 = 300_000_000;
-const PROFILE: usize = 48;
 const LONG_STEPS: usize = 12;
 /// Half-life of the error statistics and of the profile accumulators.
 const ERROR_HALF_LIFE_H: f64 = 48.0;
 const PROFILE_HALF_LIFE_H: f64 = 14.0 * 24.0;
 /// Half-life of the slow level that the profile is measured against.
 const SLOW_HALF_LIFE_H: f64 = 7.0 * 24.0;
-/// Points at which the horizon is examined.
-const GRID: usize = 5;
-/// Logs of 1/5, 2/5, ... 1, the points of the grid over the horizon.
-const GRID_SHARE_LOGS: [f64; GRID] = [
-    -1.609_437_912_434_100_3,
-    -0.916_290_731_874_155,
-    -0.510_825_623_765_990_7,
-    -0.223_143_551_314_209_76,
-    0.0,
-];
+/// How far the horizon is looked at: the profile repeats, and the error has stopped growing.
+const FARTHEST: Span = Span::from_hours(168);
+/// Values beyond this are taken for missing: sums of them would not be finite.
+const LARGEST: f64 = 1e100;
 
 /// See the module.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ScalingModel {
     input: NeedModelInput,
     load_cursor: u64,
@@ -62,12 +59,15 @@ pub struct ScalingModel {
     growth: f64,
     persistence: f64,
     forgetting: Forgetting,
-    learning: [Slot; PROFILE],
-    profile: [f64; PROFILE],
+    learning: ByHour<Slot>,
+    profile: ByHour<f64>,
 }
 
+/// One of each for the hours of a working day, then for those of the weekend.
+type ByHour<T> = [[T; 24]; 2];
+
 /// Mean deviation of the log load from its slow level, and the hours behind it.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Slot {
     mean: f64,
     weight_h: f64,
@@ -75,7 +75,7 @@ struct Slot {
 
 /// What is kept of each statistic over one step. Steps are nearly always the
 /// same, and exponentials are most of the cost of learning a sample.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Forgetting {
     elapsed_h: f64,
     half_life_h: f64,
@@ -101,7 +101,7 @@ impl Forgetting {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Bin {
     index: i64,
     sum: f64,
@@ -130,8 +130,8 @@ impl ScalingModel {
             growth: growth(0.01, 0.04),
             persistence: 0.01,
             forgetting: Forgetting::default(),
-            learning: [Slot::default(); PROFILE],
-            profile: [0.0; PROFILE],
+            learning: ByHour::default(),
+            profile: ByHour::default(),
         }
     }
 
@@ -186,7 +186,7 @@ impl ScalingModel {
     }
 
     fn learn_profile(&mut self, at: Timestamp, deviation: f64, elapsed_h: f64) {
-        let slot = &mut self.learning[slot(at).0];
+        let slot = &mut self.learning.as_flattened_mut()[slot(at).0];
         slot.weight_h = slot.weight_h * self.forgetting.profile + elapsed_h.min(24.0);
         let share = elapsed_h.min(24.0) / slot.weight_h.max(1e-9);
         slot.mean += share * (deviation - slot.mean);
@@ -195,7 +195,8 @@ impl ScalingModel {
     /// Profile at `at`, linear between the middles of the hours.
     fn seasonal(&self, at: Timestamp) -> f64 {
         let (from, to, share) = slot(at);
-        self.profile[from] + share * (self.profile[to] - self.profile[from])
+        let profile = self.profile.as_flattened();
+        profile[from] + share * (profile[to] - profile[from])
     }
 
     /// Variance of the log forecast `steps` ahead, given the log of `steps`.
@@ -215,27 +216,41 @@ impl ScalingModel {
         self.log_load(self.replicas * self.input.rated_load_per_replica)
     }
 
-    /// Largest of (capacity exceedance z) and of the quantile over the horizon grid.
-    fn scan(&self, now: Timestamp, horizon: Span, z: f64) -> (f64, f64) {
-        let capacity = self.capacity_log();
-        let mut worst_z = f64::NEG_INFINITY;
-        let mut highest = f64::NEG_INFINITY;
-        let steps_log = self.steps_log(horizon);
-        for (i, share_log) in GRID_SHARE_LOGS.into_iter().enumerate() {
-            let ahead = horizon.0 * (i as i64 + 1) / GRID as i64;
-            let mean = self.level + self.seasonal(Timestamp(now.0 + ahead));
-            let sigma = self.variance(steps_log + share_log).sqrt();
-            worst_z = worst_z.max((mean - capacity) / sigma);
-            highest = highest.max(mean + z * sigma);
+    /// Largest `look` on the way to the horizon, a function of the mean and the standard
+    /// deviation of the log load at a moment.
+    ///
+    /// The moments are the same for every horizon and the way between two is a straight line, so
+    /// that it never falls as the horizon grows.
+    fn largest(&self, now: Timestamp, horizon: Span, look: impl Fn(f64, f64) -> f64) -> f64 {
+        let horizon = horizon.clamp(Span::ZERO, FARTHEST);
+        let step_log = self.step_h.ln();
+        let at = |(ahead, hours_log): (Span, f64)| {
+            let mean = self.level + self.seasonal(Timestamp(now.0 + ahead.0));
+            look(mean, self.variance(hours_log - step_log).sqrt())
+        };
+        let mut from = (Span::ZERO, at((Span::ZERO, f64::NEG_INFINITY)));
+        for node in (0..).map(node) {
+            let to = (node.0, from.1.max(at(node)));
+            if horizon <= to.0 {
+                let share = (horizon.0 - from.0.0) as f64 / (to.0.0 - from.0.0) as f64;
+                return from.1 + share * (to.1 - from.1);
+            }
+            from = to;
         }
-        (worst_z, highest)
+        unreachable!("nodes go on beyond every horizon")
     }
 }
 
 impl NeedModel for ScalingModel {
+    fn save(&self) -> Vec<u8> {
+        saved(self)
+    }
+
     fn observe(&mut self, tail: &Tail, _now: Timestamp) {
         let replicas = SeriesId::new(self.input.service, Metric::Replicas);
-        if let Some(&latest) = tail.read(replicas, &mut self.replicas_cursor).1.last() {
+        if let Some(&latest) = tail.read(replicas, &mut self.replicas_cursor).1.last()
+            && (0.0..=LARGEST).contains(&latest)
+        {
             self.replicas = latest;
         }
         let load = SeriesId::new(self.input.service, Metric::RequestsPerSecond);
@@ -250,24 +265,23 @@ impl NeedModel for ScalingModel {
                     count: 0,
                 };
             }
-            self.bin.sum += value;
-            self.bin.count += 1;
+            if value.abs() <= LARGEST {
+                self.bin.sum += value;
+                self.bin.count += 1;
+            }
         }
     }
 
     fn retrain(&mut self, _now: Timestamp) {
-        let weight: f64 = self.learning.iter().map(|slot| slot.weight_h).sum();
+        let learning = self.learning.as_flattened();
+        let weight: f64 = learning.iter().map(|slot| slot.weight_h).sum();
         if weight < 24.0 {
             return;
         }
         let before = self.last.map(|(at, _)| self.seasonal(at));
-        let sum: f64 = self
-            .learning
-            .iter()
-            .map(|slot| slot.mean * slot.weight_h)
-            .sum();
+        let sum: f64 = learning.iter().map(|slot| slot.mean * slot.weight_h).sum();
         let mean = sum / weight;
-        for (profile, slot) in self.profile.iter_mut().zip(&self.learning) {
+        for (profile, slot) in self.profile.as_flattened_mut().iter_mut().zip(learning) {
             // Half an hour of prior weight: a slot seen for one hour moves two thirds of the way.
             let shrink = slot.weight_h / (slot.weight_h + 0.5);
             *profile = shrink * (slot.mean - mean);
@@ -291,18 +305,20 @@ impl NeedModel for ScalingModel {
         if self.last.is_none() {
             return 0.0;
         }
-        normal_cdf(self.scan(now, horizon, 0.0).0)
+        let capacity = self.capacity_log();
+        normal_cdf(self.largest(now, horizon, |mean, sigma| (mean - capacity) / sigma))
     }
 
     fn magnitude(&self, now: Timestamp, horizon: Span, quantile: f64) -> u32 {
-        let (_, highest) = self.scan(now, horizon, normal_quantile(quantile));
+        let z = normal_quantile(quantile);
+        let highest = self.largest(now, horizon, |mean, sigma| mean + z * sigma);
         let load = highest.min(60.0).exp() - 0.02 * self.input.rated_load_per_replica;
         let rule = RequiredReplicas {
             rated_load_per_replica: self.input.rated_load_per_replica,
             min_replicas: 1,
         };
         // More than twice what runs now is a forecast gone wrong, not a need.
-        required_replicas(load, rule).min((self.replicas * 2.0).ceil() as u32 + 1)
+        required_replicas(load, rule).min(((self.replicas * 2.0).ceil() as u32).saturating_add(1))
     }
 
     fn spread(&self, horizon: Span) -> f64 {
@@ -322,6 +338,20 @@ impl NeedModel for ScalingModel {
 
     fn skill(&self) -> f64 {
         (self.variance_1.max(1e-9) / self.persistence.max(1e-9)).ln()
+    }
+}
+
+/// The moments ahead that are looked at, and the log of their hours: a quarter of an hour, half
+/// of one, then every hour.
+fn node(index: u32) -> (Span, f64) {
+    match index {
+        0 => (Span::from_minutes(15), 0.25_f64.ln()),
+        1 => (Span::from_minutes(30), 0.5_f64.ln()),
+        2 => (Span::from_hours(1), 0.0),
+        _ => (
+            Span::from_hours(i64::from(index) - 1),
+            f64::from(index - 1).ln(),
+        ),
     }
 }
 

@@ -1,12 +1,16 @@
 //! Test suites: when will a shard take longer than its budget?
 //!
-//! Log duration follows a robust level with a trend (Holt 1957, innovations
-//! clipped at three standard deviations so that one hung run does not move it);
-//! the need is the median of recent runs passing budget x shards. Fails at step
-//! growth, which it meets only after the step.
+//! Log duration follows a robust level with a trend (Holt 1957, innovations clipped at three standard
+//! deviations so that one hung run does not move it); runs come at their own hours. The need is the median
+//! of the last three runs passing budget x shards, so its time is a first passage: of the state of the last
+//! two runs, by the runs expected, each over the budget with the same probability. Fails at step growth,
+//! which it meets only after the step.
 use prestage_telemetry::{Metric, SeriesId, Span, Tail, Timestamp};
+use serde::{Deserialize, Serialize};
 
-use crate::model::{Entry, NeedModel, NeedModelInput};
+use crate::events::Intensity;
+use crate::hazard::Hazard;
+use crate::model::{Entry, NeedModel, NeedModelInput, restored, saved};
 use crate::normal::{normal_cdf, normal_quantile};
 
 /// Registry entry.
@@ -14,7 +18,8 @@ pub const ENTRY: Entry = Entry {
     name: "robust-holt",
     about: "damped, outlier-clipped trend of log suite duration against budget times shards",
     need: "test_suite",
-    build: SuiteModel::boxed,
+    build: |input| Box::new(SuiteModel::new(input)),
+    restore: restored::<SuiteModel>,
 };
 
 /// The knob's centre of 6 h means that a level is remembered for 7 days.
@@ -23,8 +28,14 @@ const MEMORY_PER_HALF_LIFE: f64 = 28.0;
 /// 0.67 of one run's (normal errors).
 const MEDIAN_OF_THREE: f64 = 0.67;
 
+/// Hours ahead over which a trend is followed.
+const LOOK_H: f64 = 336.0;
+/// Runs ahead that are walked through one by one; beyond them the hazard is what it has become.
+const RUNS_WALKED: f64 = 40.0;
+const RUNS_MAX: u32 = 100;
+
 /// See the module.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SuiteModel {
     input: NeedModelInput,
     runs_cursor: u64,
@@ -39,6 +50,10 @@ pub struct SuiteModel {
     last: Option<(Timestamp, f64)>,
     /// Runs in a row beyond the bound, negative when below.
     outliers: i32,
+    /// Log seconds of the last two runs, the latest last.
+    recent: [f64; 2],
+    /// When runs come.
+    runs: Hazard,
 }
 
 impl SuiteModel {
@@ -57,7 +72,23 @@ impl SuiteModel {
             persistence: 0.02,
             last: None,
             outliers: 0,
+            recent: [f64::NEG_INFINITY; 2],
+            runs: Hazard::new(1.0 / 24.0, &[]),
         }
+    }
+
+    fn run(&mut self, at: Timestamp, value: f64) {
+        self.runs.advance(at);
+        self.runs.record();
+        self.learn(at, value);
+        self.recent = [self.recent[1], value];
+    }
+
+    /// Probability that a run in the middle of the horizon is over the budget.
+    fn exceedance(&self, now: Timestamp, horizon: Span) -> f64 {
+        let middle = Span(horizon.0 / 2);
+        let over = self.predicted(now, middle) - self.budget_log();
+        normal_cdf(over / self.variance.sqrt())
     }
 
     fn learn(&mut self, at: Timestamp, value: f64) {
@@ -118,8 +149,9 @@ impl SuiteModel {
             return self.level;
         };
         let hours = (now.0 + horizon.0 - at.0).max(0) as f64 / 3.6e9;
-        // Growth of more than 2 % a day is a step, not a trend; and no trend goes on for ever.
-        self.level + self.trend_per_h.clamp(-8e-4, 8e-4) * hours.min(168.0)
+        // Growth of more than 2 % a day is a step, not a trend; no trend goes on for ever; and one
+        // that falls makes the beginning of the horizon the time to look at.
+        self.level + self.trend_per_h.clamp(0.0, 8e-4) * hours.min(168.0)
     }
 
     fn sigma(&self) -> f64 {
@@ -128,20 +160,30 @@ impl SuiteModel {
 }
 
 impl NeedModel for SuiteModel {
-    fn observe(&mut self, tail: &Tail, _now: Timestamp) {
+    fn save(&self) -> Vec<u8> {
+        saved(self)
+    }
+
+    fn observe(&mut self, tail: &Tail, now: Timestamp) {
         let shards = SeriesId::new(self.input.service, Metric::TestShards);
-        if let Some(&latest) = tail.read(shards, &mut self.shards_cursor).1.last() {
+        let told = tail.read(shards, &mut self.shards_cursor).1;
+        if let Some(&latest) = told.iter().rfind(|shards| (1.0..1e6).contains(*shards)) {
             self.shards = latest;
         }
         let runs = SeriesId::new(self.input.service, Metric::TestSuiteSeconds);
         let (times, values) = tail.read(runs, &mut self.runs_cursor);
         for (&at, &seconds) in times.iter().zip(values) {
-            self.learn(at, seconds.max(1e-3).ln());
+            // A suite that ran for no time, or for ever, was not timed.
+            if (1e-3..1e9).contains(&seconds) {
+                self.run(at, seconds.ln());
+            }
         }
+        self.runs.advance(now);
     }
 
     fn retrain(&mut self, _now: Timestamp) {
         self.trend_per_h = self.learning_trend_per_h;
+        self.runs.retrain();
     }
 
     fn set_half_life(&mut self, half_life: Span) {
@@ -149,10 +191,7 @@ impl NeedModel for SuiteModel {
     }
 
     fn probability(&self, now: Timestamp, horizon: Span) -> f64 {
-        if self.last.is_none() {
-            return 0.0;
-        }
-        normal_cdf((self.predicted(now, horizon) - self.budget_log()) / self.sigma())
+        -(-self.expected(now, horizon.as_hours())).exp_m1()
     }
 
     fn magnitude(&self, now: Timestamp, horizon: Span, quantile: f64) -> u32 {
@@ -179,6 +218,64 @@ impl NeedModel for SuiteModel {
 
     fn skill(&self) -> f64 {
         (self.variance.max(1e-9) / self.persistence.max(1e-9)).ln()
+    }
+}
+
+impl Intensity for SuiteModel {
+    fn expected(&self, now: Timestamp, hours: f64) -> f64 {
+        if self.last.is_none() {
+            return 0.0;
+        }
+        let horizon = Span((hours.min(LOOK_H) * 3.6e9) as i64);
+        let budget = self.budget_log();
+        let passage = Passage {
+            over: self.recent.map(|value| value > budget),
+            exceedance: self.exceedance(now, horizon),
+        };
+        passage.expected(self.runs.expected(now, hours))
+    }
+}
+
+/// The chain of the last two runs, until two of three are over the budget.
+struct Passage {
+    /// Were the last two over it? The latest last.
+    over: [bool; 2],
+    /// Probability that a run is.
+    exceedance: f64,
+}
+
+impl Passage {
+    /// Negated log of the probability that the passage has not come after a Poisson number of runs.
+    fn expected(&self, runs: f64) -> f64 {
+        let walked = runs.min(RUNS_WALKED);
+        let q = self.exceedance;
+        // Probabilities of neither of the last two over the budget, of the latest, of the one before it.
+        let mut state = match self.over {
+            [false, false] => [1.0, 0.0, 0.0],
+            [false, true] => [0.0, 1.0, 0.0],
+            [true, false] => [0.0, 0.0, 1.0],
+            // The median is over already: the next run says so.
+            [true, true] => return runs,
+        };
+        let mut weight = (-walked).exp();
+        let (mut passed, mut passed_after, mut hazard) = (0.0_f64, 0.0_f64, 0.0_f64);
+        for n in 1..=RUNS_MAX {
+            let passes = q * (state[1] + state[2]);
+            hazard = passes / (1.0 - passed).max(1e-9);
+            passed += passes;
+            state = [
+                (1.0 - q) * (state[0] + state[2]),
+                q * state[0],
+                (1.0 - q) * state[1],
+            ];
+            weight *= walked / f64::from(n);
+            passed_after += weight * passed;
+            if weight < 1e-12 && f64::from(n) > walked {
+                break;
+            }
+        }
+        let beyond = hazard.min(1.0) * (runs - walked);
+        -(-passed_after.min(1.0 - 1e-12)).ln_1p() + beyond
     }
 }
 
@@ -240,6 +337,31 @@ mod tests {
         };
         let (model, now) = grown(30, cut);
         assert!(model.probability(now, Span::from_hours(12)) < 0.01);
+    }
+
+    #[test]
+    fn the_first_passage_has_the_answers_that_a_hand_can_compute() {
+        let passes = |over: [bool; 2], exceedance: f64, runs: f64| {
+            let passage = Passage { over, exceedance };
+            1.0 - (-passage.expected(runs)).exp()
+        };
+        let at_least = |least: u32, runs: f64| {
+            let fewer = (0..least).scan(1.0, |term, n| {
+                let this = *term;
+                *term *= runs / f64::from(n + 1);
+                Some(this)
+            });
+            1.0 - (-runs).exp() * fewer.sum::<f64>()
+        };
+        for runs in [0.0, 0.3, 2.0, 9.0] {
+            // Every run is over: two of them from nothing, one after one.
+            assert!((passes([false, false], 1.0, runs) - at_least(2, runs)).abs() < 1e-9);
+            assert!((passes([false, true], 1.0, runs) - at_least(1, runs)).abs() < 1e-9);
+            assert_eq!(passes([true, false], 0.0, runs), 0.0);
+            // One run more decides it in one of two cases; later ones are over with the same odds.
+            let one = passes([true, false], 0.5, 1e-4);
+            assert!((one - 0.5e-4).abs() < 1e-8, "{one}");
+        }
     }
 
     #[test]

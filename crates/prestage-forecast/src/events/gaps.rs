@@ -3,6 +3,7 @@
 //! After the hybrid histogram of Shahrad et al. (Serverless in the Wild, ATC 2020), which falls back
 //! when its histogram says too little: here the fallback is the rate, with the weight of [`PRIOR`] gaps.
 use prestage_telemetry::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::Rate;
 
@@ -12,7 +13,7 @@ const PRIOR: f64 = 2.0;
 const GAPS_MAX: usize = 512;
 
 /// See the module.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Gaps {
     rate: Rate,
     last: Option<Timestamp>,
@@ -62,6 +63,11 @@ impl Gaps {
         let longer = |than: f64| self.gaps.iter().filter(|&&gap| gap > than).count() as f64;
         let open = longer(age);
         (open - longer(age + hours) + PRIOR * plain) / (open + PRIOR)
+    }
+
+    /// Needs expected in `(now, now + hours]`: the log of the probability of none, negated.
+    pub(super) fn expected(&self, now: Timestamp, hours: f64) -> f64 {
+        -(-self.probability(now, hours).min(1.0 - 1e-9)).ln_1p()
     }
 
     /// The plain rate beside it.

@@ -1,18 +1,24 @@
 //! A need model among simpler ones, weighted by what each said before a need arose or did not.
 //!
-//! Twice a day every member's probability of a need within a day is noted, and scored a day later. The
+//! Twice a day it is noted how many needs every member expects within a day, and scored a day later. The
 //! linear pool has Bayesian weights with a share for everybody (fixed share: Herbster & Warmuth 1998); a
-//! logistic regression on the pool and on the members' log-odds over the rate then sharpens and
-//! recalibrates it. Fails where needs follow no pattern at all: then it is the rate, with the noise of its
-//! weights.
+//! regression on the pool and on how far the members are from the rate then sharpens and recalibrates it.
+//! Fails where needs follow no pattern at all: then it is the rate, with the noise of its weights.
+//!
+//! In the control loop it costs about what the short model alone does: members are asked about the day to
+//! come every few hours and after a need, and in between every horizon inside that day is the short model's
+//! share of it.
 use std::collections::VecDeque;
 
 use prestage_telemetry::{Metric, SeriesId, ServiceId, Span, Tail, Timestamp};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
+use super::Intensity;
 use super::gaps::Gaps;
-use super::logistic::{Logistic, logit};
+use super::stack::{FEATURES, Features, Stack};
 use super::train::Train;
-use crate::model::{Entry, NeedModel, NeedModelInput};
+use crate::model::{Entry, NeedModel, NeedModelInput, restored, saved};
 use crate::{DependencyModel, ReleaseModel, SuiteModel};
 
 /// Registry entry.
@@ -28,6 +34,7 @@ pub const RELEASE: Entry = Entry {
         };
         mixture(input, Metric::ReleasesTotal, with_memory)
     },
+    restore: restored::<EventMixture<ReleaseModel>>,
 };
 
 /// Registry entry.
@@ -43,6 +50,7 @@ pub const DEPENDENCY: Entry = Entry {
         };
         mixture(input, Metric::DependencyUpdatesTotal, with_memory)
     },
+    restore: restored::<EventMixture<DependencyModel>>,
 };
 
 /// Registry entry.
@@ -58,9 +66,10 @@ pub const SUITE: Entry = Entry {
         };
         mixture(input, Metric::TestShards, with_memory)
     },
+    restore: restored::<EventMixture<SuiteModel>>,
 };
 
-fn mixture<M: NeedModel + 'static>(
+fn mixture<M: Intensity + Serialize + DeserializeOwned + 'static>(
     input: NeedModelInput,
     needs: Metric,
     with_memory: impl Fn(Span) -> M,
@@ -73,21 +82,36 @@ fn mixture<M: NeedModel + 'static>(
 const TRAINS: [usize; 5] = [1, 2, 4, 6, 13];
 const MEMBERS: usize = 4 + TRAINS.len();
 const RATE: usize = 3;
-const FEATURES: usize = MEMBERS + 1;
+const _: () = assert!(
+    FEATURES == MEMBERS + 1,
+    "the pool, a constant, and each member but the rate"
+);
+/// What the pool trusts the members with before any score: the hazards, gaps, the rate, the trains.
+const TRUST: [f64; MEMBERS] = [0.3, 0.25, 0.1, 0.2, 0.03, 0.03, 0.03, 0.03, 0.03];
 /// Prior of one need a week.
 const PRIOR_PER_HOUR: f64 = 1.0 / 168.0;
+const DAY_H: f64 = 24.0;
 /// Horizon at which members are scored.
 const JUDGED: Span = Span::from_hours(24);
 /// Time between two notes.
 const NOTE_EVERY: Span = Span::from_hours(12);
+/// Time after which members are asked again; a need has them asked at once.
+const ASK_EVERY: Span = Span::from_hours(3);
 /// Share of its weight that each member gives to all after a score.
 const SHARED: f64 = 0.002;
-/// Probabilities are kept inside this distance of 0 and 1 when they are scored.
-const MARGIN: f64 = 1e-4;
+/// Expectations of a day are kept inside these bounds: probabilities of 0.0001 and 0.9999.
+const BOUNDS: (f64, f64) = (1e-4, 9.2);
 /// Prior variance of the stack's weights.
 const STACK_PRIOR: f64 = 0.01;
 
+/// Days ahead that are asked about.
+const DAYS_MAX: f64 = 400.0;
+
+/// What each member expects in some part of time.
+type Members = [f64; MEMBERS];
+
 /// See the module.
+#[derive(Serialize, Deserialize)]
 pub struct EventMixture<M> {
     needs: SeriesId,
     cursor: u64,
@@ -95,20 +119,52 @@ pub struct EventMixture<M> {
     long: M,
     gaps: Gaps,
     trains: [Train; TRAINS.len()],
-    weights: [f64; MEMBERS],
-    stack: Logistic<FEATURES>,
+    weights: Members,
+    stack: Stack,
     notes: VecDeque<Note>,
     recent: VecDeque<Timestamp>,
     newest_value: f64,
+    next_asking: Option<Timestamp>,
+    day: Share,
 }
 
-/// What was said at a time.
+/// What was said of a day.
+#[derive(Serialize, Deserialize)]
 struct Note {
     at: Timestamp,
-    members: [f64; MEMBERS],
+    members: Members,
 }
 
-impl<M: NeedModel> EventMixture<M> {
+/// The stack's expectation of a day as a share of the short model's: what turns every other
+/// expectation of the short model inside that day into the mixture's.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+struct Share {
+    factor: f64,
+    /// Instead of the factor, where the short model expects nothing at all.
+    per_hour: f64,
+}
+
+impl Share {
+    fn of(expected: f64, by_short: f64) -> Self {
+        if by_short > 1e-9 {
+            let factor = expected / by_short;
+            return Self {
+                factor,
+                per_hour: 0.0,
+            };
+        }
+        Self {
+            factor: 0.0,
+            per_hour: expected / DAY_H,
+        }
+    }
+
+    fn expected(self, by_short: f64, hours: f64) -> f64 {
+        self.factor * by_short + self.per_hour * hours
+    }
+}
+
+impl<M: Intensity> EventMixture<M> {
     /// Needs are the samples of `needs`, of shards those that grow; `short` and `long` are the same model
     /// with two memories.
     pub fn new(service: ServiceId, needs: Metric, short: M, long: M) -> Self {
@@ -121,11 +177,28 @@ impl<M: NeedModel> EventMixture<M> {
             long,
             gaps: Gaps::new(PRIOR_PER_HOUR),
             trains: TRAINS.map(Train::of_weeks),
-            weights: [1.0 / MEMBERS as f64; MEMBERS],
-            stack: Logistic::new(weights, STACK_PRIOR),
+            weights: TRUST,
+            stack: Stack::new(weights, STACK_PRIOR),
             notes: VecDeque::new(),
             recent: VecDeque::new(),
             newest_value: f64::INFINITY,
+            next_asking: None,
+            day: Share {
+                factor: 1.0,
+                per_hour: 0.0,
+            },
+        }
+    }
+
+    /// Takes in the new samples of the needs' own series.
+    fn read_needs(&mut self, tail: &Tail) {
+        let counts_growth = self.needs.metric == Metric::TestShards;
+        let (times, values) = tail.read(self.needs, &mut self.cursor);
+        for (&at, &value) in times.iter().zip(values) {
+            if !counts_growth || value > self.newest_value {
+                self.record(at);
+            }
+            self.newest_value = value;
         }
     }
 
@@ -139,32 +212,55 @@ impl<M: NeedModel> EventMixture<M> {
         self.recent.push_back(at);
     }
 
-    fn members(&self, now: Timestamp, horizon: Span) -> [f64; MEMBERS] {
-        let hours = horizon.as_hours();
+    /// What the members expect in the day that begins `from_h` hours after `now`.
+    fn members(&self, now: Timestamp, from_h: f64) -> Members {
+        let to_h = from_h + DAY_H;
         let per_hour = self.gaps.rate().per_hour(now);
+        let begin = now + Span((from_h * 3.6e9) as i64);
         let mut members = [0.0; MEMBERS];
-        members[0] = self.short.probability(now, horizon);
-        members[1] = self.long.probability(now, horizon);
-        members[2] = self.gaps.probability(now, hours);
-        members[RATE] = self.gaps.rate().probability(now, hours);
+        members[0] = self.short.expected(now, to_h) - self.short.expected(now, from_h);
+        members[1] = self.long.expected(now, to_h) - self.long.expected(now, from_h);
+        members[2] = self.gaps.expected(now, to_h) - self.gaps.expected(now, from_h);
+        members[RATE] = per_hour * DAY_H;
         for (member, train) in members[RATE + 1..].iter_mut().zip(&self.trains) {
-            *member = train.probability(now, hours, per_hour);
+            *member = train.expected(begin, DAY_H, per_hour);
         }
-        members.map(|p| p.clamp(MARGIN, 1.0 - MARGIN))
+        members.map(|expected| expected.clamp(BOUNDS.0, BOUNDS.1))
     }
 
-    /// The pool's log-odds, a constant, and how far each member's are from the rate's.
-    fn features(&self, members: &[f64; MEMBERS]) -> [f64; FEATURES] {
-        let pool = self.weights.iter().zip(members).map(|(w, p)| w * p).sum();
-        let usual = logit(members[RATE]);
+    /// How far the pool and each member are from the rate, in logs, and the log of the rate's own.
+    fn features(&self, members: &Members) -> (f64, Features) {
+        let none = self
+            .weights
+            .iter()
+            .zip(members)
+            .map(|(w, x)| w * (-x).exp());
+        let pool = -none.sum::<f64>().ln();
+        let usual = members[RATE].ln();
         let mut features = [0.0; FEATURES];
-        features[0] = logit(pool);
-        for (feature, p) in features[1..].iter_mut().zip(members) {
-            *feature = logit(*p) - usual;
+        features[0] = pool.max(BOUNDS.0).ln() - usual;
+        for (feature, expected) in features[1..].iter_mut().zip(members) {
+            *feature = expected.ln() - usual;
         }
         // The rate's own place, where the difference is zero.
         features[1 + RATE] = 1.0;
-        features
+        (usual, features)
+    }
+
+    fn stacked(&self, members: &Members) -> f64 {
+        let (usual, features) = self.features(members);
+        self.stack.expected(usual, &features)
+    }
+
+    /// Asks all members about the day to come.
+    fn ask(&mut self, now: Timestamp) {
+        let members = self.members(now, 0.0);
+        self.day = Share::of(self.stacked(&members), self.short.expected(now, DAY_H));
+        self.next_asking = Some(now + ASK_EVERY);
+        let last_note = self.notes.back().map(|note| note.at);
+        if last_note.is_none_or(|last| last + NOTE_EVERY <= now) {
+            self.notes.push_back(Note { at: now, members });
+        }
     }
 
     /// Scores what was said a day and more ago.
@@ -175,8 +271,8 @@ impl<M: NeedModel> EventMixture<M> {
             let (from, to) = (note.at, note.at + JUDGED);
             let members = note.members;
             let happened = self.recent.iter().any(|&at| at > from && at <= to);
-            let features = self.features(&members);
-            self.stack.learn(&features, happened);
+            let (usual, features) = self.features(&members);
+            self.stack.learn(usual, &features, happened);
             self.reweigh(&members, happened);
             self.notes.pop_front();
         }
@@ -186,9 +282,10 @@ impl<M: NeedModel> EventMixture<M> {
         }
     }
 
-    fn reweigh(&mut self, members: &[f64; MEMBERS], happened: bool) {
-        for (weight, p) in self.weights.iter_mut().zip(members) {
-            *weight *= if happened { *p } else { 1.0 - p };
+    fn reweigh(&mut self, members: &Members, happened: bool) {
+        for (weight, expected) in self.weights.iter_mut().zip(members) {
+            let none = (-expected).exp();
+            *weight *= if happened { 1.0 - none } else { none };
         }
         let sum: f64 = self.weights.iter().sum();
         for weight in &mut self.weights {
@@ -197,36 +294,50 @@ impl<M: NeedModel> EventMixture<M> {
     }
 }
 
-impl<M: NeedModel> NeedModel for EventMixture<M> {
-    fn observe(&mut self, tail: &Tail, now: Timestamp) {
-        let counts_growth = self.needs.metric == Metric::TestShards;
-        let (times, values) = tail.read(self.needs, &mut self.cursor);
-        let mut needs = Vec::new();
-        for (&at, &value) in times.iter().zip(values) {
-            if !counts_growth || value > self.newest_value {
-                needs.push(at);
-            }
-            self.newest_value = value;
+impl<M: Intensity + Serialize> Intensity for EventMixture<M> {
+    /// Day by day: inside the first one the stack was asked when it began, the others are asked here.
+    fn expected(&self, now: Timestamp, hours: f64) -> f64 {
+        let first = hours.min(DAY_H);
+        let mut sum = self.day.expected(self.short.expected(now, first), first);
+        let days = (hours / DAY_H).ceil().min(DAYS_MAX) as u32;
+        for day in 1..days {
+            let from_h = f64::from(day) * DAY_H;
+            let by_short =
+                |to_h: f64| self.short.expected(now, to_h) - self.short.expected(now, from_h);
+            let share = Share::of(
+                self.stacked(&self.members(now, from_h)),
+                by_short(from_h + DAY_H),
+            );
+            let to_h = hours.min(from_h + DAY_H);
+            sum += share.expected(by_short(to_h), to_h - from_h);
         }
-        needs.into_iter().for_each(|at| self.record(at));
+        sum
+    }
+}
+
+impl<M: Intensity + Serialize> NeedModel for EventMixture<M> {
+    fn save(&self) -> Vec<u8> {
+        saved(self)
+    }
+
+    fn observe(&mut self, tail: &Tail, now: Timestamp) {
         self.short.observe(tail, now);
+        let is_news = tail.sequence(self.needs) != self.cursor;
+        if !is_news && self.next_asking.is_some_and(|due| now < due) {
+            return;
+        }
+        self.read_needs(tail);
         self.long.observe(tail, now);
         self.gaps.start(now);
         self.trains.iter_mut().for_each(|train| train.advance(now));
         self.settle(now);
-        let is_due = self
-            .notes
-            .back()
-            .is_none_or(|note| note.at + NOTE_EVERY <= now);
-        if is_due {
-            let members = self.members(now, JUDGED);
-            self.notes.push_back(Note { at: now, members });
-        }
+        self.ask(now);
     }
 
     fn retrain(&mut self, now: Timestamp) {
         self.short.retrain(now);
         self.long.retrain(now);
+        self.ask(now);
     }
 
     fn set_half_life(&mut self, half_life: Span) {
@@ -234,8 +345,7 @@ impl<M: NeedModel> NeedModel for EventMixture<M> {
     }
 
     fn probability(&self, now: Timestamp, horizon: Span) -> f64 {
-        self.stack
-            .probability(&self.features(&self.members(now, horizon)))
+        -(-self.expected(now, horizon.as_hours())).exp_m1()
     }
 
     fn magnitude(&self, now: Timestamp, horizon: Span, quantile: f64) -> u32 {

@@ -1,11 +1,12 @@
 //! Needs at a constant rate: the Poisson baseline.
 use prestage_telemetry::Timestamp;
+use serde::{Deserialize, Serialize};
 
 /// Weight of the prior, in needs: that of Jeffreys, small enough for streams with hardly any.
 const PRIOR_EVENTS: f64 = 0.5;
 
 /// The mean rate since the first observation, with a weak prior.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Rate {
     prior_per_hour: f64,
     events: f64,

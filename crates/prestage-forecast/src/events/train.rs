@@ -4,15 +4,18 @@
 //! project without a train is forecast at its rate. Six weeks is the cycle of several projects, one week
 //! shows the working days.
 use prestage_telemetry::Timestamp;
+use serde::{Deserialize, Serialize};
 
 /// Weight of the overall rate in each day of the period, in expected events.
 const PRIOR_EVENTS: f64 = 2.0;
 /// Days after which a need counts half: trains change their schedule.
 const MEMORY_DAYS: f64 = 730.0;
+/// A century without a call: nothing of before counts any more.
+const FORGOTTEN_DAYS: i64 = 36_525;
 const DAY: i64 = 86_400_000_000;
 
 /// See the module.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Train {
     events: Vec<f64>,
     days: Vec<f64>,
@@ -32,6 +35,12 @@ impl Train {
     pub(super) fn advance(&mut self, to: Timestamp) {
         let today = to.micros().div_euclid(DAY);
         let from = self.clock.unwrap_or(today);
+        if today - from > FORGOTTEN_DAYS {
+            self.days.fill(0.0);
+            self.events.fill(0.0);
+            self.clock = Some(today);
+            return;
+        }
         let kept = (-std::f64::consts::LN_2 / MEMORY_DAYS).exp();
         for day in from..today {
             let place = self.place(day);
@@ -53,8 +62,8 @@ impl Train {
         day.rem_euclid(self.days.len() as i64) as usize
     }
 
-    /// Probability of at least one need in `(now, now + hours]`, the overall rate being `per_hour`.
-    pub(super) fn probability(&self, now: Timestamp, hours: f64, per_hour: f64) -> f64 {
+    /// Needs expected in `(now, now + hours]`, the overall rate being `per_hour`.
+    pub(super) fn expected(&self, now: Timestamp, hours: f64, per_hour: f64) -> f64 {
         let end = now.micros() + (hours * 3.6e9) as i64;
         let mut at = now.micros();
         let mut expected = 0.0;
@@ -67,7 +76,7 @@ impl Train {
             expected += per_hour * factor * (until - at) as f64 / 3.6e9;
             at = until;
         }
-        -(-expected).exp_m1()
+        expected
     }
 }
 
@@ -86,8 +95,8 @@ mod tests {
         }
         train.advance(day(12 * 42));
         let per_hour = 1.0 / (42.0 * 24.0);
-        let on_its_day = train.probability(day(12 * 42 + 3), 24.0, per_hour);
-        let before = train.probability(day(12 * 42 + 1), 24.0, per_hour);
+        let on_its_day = train.expected(day(12 * 42 + 3), 24.0, per_hour);
+        let before = train.expected(day(12 * 42 + 1), 24.0, per_hour);
         assert!(on_its_day > 5.0 * before, "{on_its_day}, {before}");
     }
 }
