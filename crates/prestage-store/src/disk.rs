@@ -20,7 +20,15 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
         })
         .map_err(|cause| failed(path, "write", cause))?;
     fs::rename(partial, path).map_err(|cause| failed(path, "write", cause))?;
-    sync_directory(path.parent().unwrap_or(Path::new(".")))
+    sync_directory(folder_of(path))
+}
+
+/// Where a file lies; a bare name lies in the present directory.
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
 }
 
 /// Makes the entries of a directory durable.
@@ -57,5 +65,18 @@ pub fn damaged(path: &Path, problem: impl Into<String>) -> Error {
     Error::Damaged {
         path: path.display().to_string(),
         problem: problem.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_name_lies_in_the_present_directory() {
+        for (path, folder) in [("answer.parquet", "."), ("a/b.parquet", "a"), ("/c", "/")] {
+            assert_eq!(folder_of(Path::new(path)), Path::new(folder));
+            assert!(sync_directory(folder_of(Path::new(path))).is_ok() || folder == "a");
+        }
     }
 }
