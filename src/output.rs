@@ -29,6 +29,10 @@ pub enum Cell {
     Text(String),
     /// A count.
     Count(u64),
+    /// A whole number that may be negative.
+    Whole(i64),
+    /// Yes or no.
+    Flag(bool),
     /// A quantity and the digits a person wants to see of it.
     Number(f64, usize),
     /// Nothing to say.
@@ -139,6 +143,8 @@ impl Cell {
         match self {
             Cell::Text(text) => text.clone(),
             Cell::Count(count) => count.to_string(),
+            Cell::Whole(number) => number.to_string(),
+            Cell::Flag(flag) => flag.to_string(),
             Cell::Number(number, digits) => format!("{number:.digits$}"),
             Cell::Empty => String::new(),
         }
@@ -155,6 +161,8 @@ impl Cell {
         match self {
             Cell::Text(text) => Value::from(text.as_str()),
             Cell::Count(count) => Value::from(*count),
+            Cell::Whole(number) => Value::from(*number),
+            Cell::Flag(flag) => Value::from(*flag),
             Cell::Number(number, _) => Value::from(*number),
             Cell::Empty => Value::Null,
         }

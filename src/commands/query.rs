@@ -1,9 +1,12 @@
-//! `prestage query`: time-series questions to a store.
+//! `prestage query`: time-series questions to a store, and questions in SQL.
+#[cfg_attr(not(feature = "sql"), path = "query/no_sql.rs")]
+mod sql;
+
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use prestage_store::{Aggregation, Query, Rollup, Snapshot};
+use prestage_store::{Aggregation, Damaged, Query, Rollup, Snapshot};
 use prestage_telemetry::{Span, Timestamp};
 
 use super::{OutputArgs, print_table};
@@ -39,6 +42,13 @@ pub struct QueryArgs {
     /// Take percentiles of whole days from sketches (within 1 %) where that saves reading samples.
     #[arg(long)]
     approximate: bool,
+    /// Ask in SQL instead, over the tables `samples` and `rollups` (needs the feature `sql`).
+    #[arg(
+        long,
+        value_name = "SELECT",
+        conflicts_with_all = ["metric", "service", "by_service", "every", "agg", "from", "to", "approximate"]
+    )]
+    sql: Option<String>,
     /// Write the answer to this Parquet file instead of printing it.
     #[arg(long, value_name = "FILE")]
     parquet: Option<PathBuf>,
@@ -48,6 +58,9 @@ pub struct QueryArgs {
 
 pub(super) fn run(args: &QueryArgs) -> Result<()> {
     let snapshot = Snapshot::open(&args.store)?;
+    if let Some(text) = &args.sql {
+        return sql::run(snapshot, text, args);
+    }
     let Some(metric) = &args.metric else {
         return print_table(&metrics(&snapshot), args.output);
     };
@@ -60,12 +73,7 @@ pub(super) fn run(args: &QueryArgs) -> Result<()> {
     }
     let query = query(args, metric);
     let rollup = snapshot.query(&query)?;
-    for part in &rollup.damaged {
-        eprintln!(
-            "warning: `{}` is damaged and left out: {} (`prestage store check` puts it in quarantine)",
-            part.file, part.problem
-        );
-    }
+    warn_of_damage(&rollup.damaged);
     if rollup.is_approximate {
         eprintln!("note: percentiles are from sketches, within 1 %");
     }
@@ -76,6 +84,15 @@ pub(super) fn run(args: &QueryArgs) -> Result<()> {
             Ok(())
         }
         None => print_table(&table(&query, &rollup), args.output),
+    }
+}
+
+fn warn_of_damage(damaged: &[Damaged]) {
+    for part in damaged {
+        eprintln!(
+            "warning: `{}` is damaged and left out: {} (`prestage store check` puts it in quarantine)",
+            part.file, part.problem
+        );
     }
 }
 

@@ -239,3 +239,63 @@ fn an_answer_in_parquet_and_samples_in_openmetrics() {
         json(&["query", &store, "--metric", "replicas", "--agg", "count"])[0]["count"].as_u64();
     assert_eq!(Some(samples.len() as u64), count);
 }
+
+#[cfg(not(feature = "sql"))]
+#[test]
+fn without_the_feature_sql_is_refused_with_what_to_build() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, store) = ingested(folder.path());
+    let output = run(&["query", &store, "--sql", "SELECT 1"]);
+    assert_eq!(output.status.code(), Some(2));
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(stderr.contains("--features sql"), "{stderr}");
+}
+
+#[cfg(feature = "sql")]
+#[test]
+fn sql_answers_in_every_format_and_refuses_with_the_tables() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, store) = ingested(folder.path());
+    let text = "SELECT service, count(*) AS n, avg(value) AS mean FROM samples \
+                WHERE metric = 'requests_per_second' AND time < '2024-01-02' GROUP BY service ORDER BY service";
+    let ask = ["query", &store, "--sql", text];
+    let whole = ["query", &store, "--metric", "requests_per_second", "--agg"];
+    let whole = json(
+        &[
+            &whole[..],
+            &["count,mean", "--by-service", "--to", "2024-01-02"],
+        ]
+        .concat(),
+    );
+    let rows = json(&ask);
+    assert_eq!(rows.len(), 2);
+    for (row, other) in rows.iter().zip(&whole) {
+        assert_eq!(row["service"], other["service"]);
+        assert_eq!(row["n"], other["count"]);
+        let (a, b) = (
+            row["mean"].as_f64().unwrap(),
+            other["mean"].as_f64().unwrap(),
+        );
+        assert!((a - b).abs() < 1e-9 * b, "{a} for {b}");
+    }
+    let csv = stdout_of(&[&ask[..], &["--format", "csv"]].concat());
+    assert!(csv.starts_with("service,n,mean\nservice-00,1440,"), "{csv}");
+    let table = stdout_of(&ask);
+    assert!(table.starts_with("service"), "{table}");
+    let file = folder.path().join("answer.parquet");
+    stdout_of(&[&ask[..], &["--parquet", crate::text(&file)]].concat());
+    assert!(std::fs::read(&file).unwrap().starts_with(b"PAR1"));
+
+    for refused in ["SELECT valu FROM samples", "DROP TABLE samples", "SELEC"] {
+        let output = run(&["query", &store, "--sql", refused]);
+        assert_eq!(output.status.code(), Some(2), "{refused}");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            stderr.contains("hint: tables are `samples` (metric, service, time, value)"),
+            "{stderr}"
+        );
+    }
+    let both = run(&[&ask[..], &["--every", "5m"]].concat());
+    assert_eq!(both.status.code(), Some(2));
+    assert_eq!(stdout_of(&["store", "check", &store]), "file  problem\n");
+}

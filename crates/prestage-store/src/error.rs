@@ -110,6 +110,15 @@ pub enum Error {
         /// The name.
         name: String,
     },
+    /// A question in SQL that has no answer.
+    #[cfg(feature = "sql")]
+    #[error("{problem}\n\nhint: {hint}")]
+    Sql {
+        /// What is wrong with it.
+        problem: String,
+        /// What can be asked.
+        hint: &'static str,
+    },
     /// A query that has no answer.
     #[error("{problem}")]
     Query {

@@ -17,6 +17,8 @@ mod query;
 mod samples;
 mod series;
 mod sketch;
+#[cfg(feature = "sql")]
+mod sql;
 mod store;
 mod summary;
 mod tail;
@@ -38,4 +40,6 @@ pub use query::{Aggregation, Damaged, DaySamples, Query, Rollup, Row, Snapshot};
 pub use samples::{Batch, Outcome, Reason, Rejection};
 pub use series::{SERIES_LIMIT_DEFAULT, SeriesKey, SeriesRef};
 pub use sketch::{RELATIVE_ERROR, Sketch};
+#[cfg(feature = "sql")]
+pub use sql::{SqlAnswer, SqlColumn, SqlValues};
 pub use store::{CheckReport, Counts, Rebuilt, Recovered, Retention, Store, StoreOptions};

@@ -12,6 +12,10 @@ mod snapshot;
 mod spec;
 
 pub use samples::DaySamples;
+#[cfg(feature = "sql")]
+pub use samples::Decode;
+#[cfg(feature = "sql")]
+pub use scan::wanted_rows;
 pub use snapshot::Snapshot;
 pub use spec::{Aggregation, Query};
 

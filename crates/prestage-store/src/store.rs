@@ -24,7 +24,6 @@ pub use options::exists as store_exists;
 pub use options::{Retention, StoreOptions};
 pub use rebuild::Rebuilt;
 pub use recover::{Recovered, replay_into};
-pub use seal::read_raw;
 
 use crate::manifest::Manifest;
 use crate::series::SeriesTable;

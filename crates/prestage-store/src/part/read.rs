@@ -69,8 +69,34 @@ impl PartFile {
         times: &mut Vec<i64>,
         values: &mut Vec<f64>,
     ) -> Result<(), Error> {
-        self.read_column::<Int64Type>(TIME, rows.clone(), times)?;
+        self.read_times(rows.clone(), times)?;
         self.read_column::<DoubleType>(VALUE, rows, values)
+    }
+
+    /// Appends the times of some rows.
+    ///
+    /// # Errors
+    /// As [`PartFile::read_raw`].
+    pub fn read_times(&self, rows: Range<usize>, times: &mut Vec<i64>) -> Result<(), Error> {
+        self.read_column::<Int64Type>(TIME, rows, times)
+    }
+
+    /// Appends one column of numbers of some rows of a downsampled partition: `count` to `increase`.
+    ///
+    /// # Errors
+    /// As [`PartFile::read_raw`].
+    #[cfg(feature = "sql")]
+    pub fn read_rollup_column<T: DataType>(
+        &self,
+        name: &str,
+        rows: Range<usize>,
+        values: &mut Vec<T::T>,
+    ) -> Result<(), Error> {
+        let place = super::write::ROLLUP_FIELDS
+            .iter()
+            .position(|&(field, _)| field == name)
+            .expect("the schema of SQL has the columns of the files");
+        self.read_column::<T>(VALUE + place, rows, values)
     }
 
     /// The buckets of some rows of a downsampled partition.

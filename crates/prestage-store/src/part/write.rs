@@ -112,7 +112,8 @@ pub fn write_rollup(
 
 const VALUE: &str = "value";
 
-const ROLLUP_FIELDS: [(&str, Physical); 8] = [
+/// Columns of a downsampled partition after `service` and `time`.
+pub const ROLLUP_FIELDS: [(&str, Physical); 8] = [
     ("count", Physical::INT64),
     ("sum", Physical::DOUBLE),
     ("min", Physical::DOUBLE),

@@ -163,35 +163,10 @@ impl<'a> Scan<'a> {
     /// Decodes the rows of the wanted services, neighbours together.
     fn decode(&self, file: &PartFile) -> Result<Decoded, Error> {
         let mut decoded = Decoded::default();
-        for rows in self.wanted_rows(&file.index.runs, &mut decoded.runs) {
+        for rows in wanted_rows(self.query, &file.index.runs, &mut decoded.runs) {
             file.read_raw(rows, &mut decoded.times, &mut decoded.values)?;
         }
         Ok(decoded)
-    }
-
-    /// Ranges of rows to decode; `runs` gets where each service will lie in what is decoded.
-    fn wanted_rows(
-        &self,
-        all: &[Run],
-        runs: &mut Vec<(String, Range<usize>)>,
-    ) -> Vec<Range<usize>> {
-        let mut ranges: Vec<Range<usize>> = Vec::new();
-        let (mut row, mut place) = (0, 0);
-        for run in all {
-            let rows = row..row + run.rows as usize;
-            row = rows.end;
-            let in_range = run.first < self.query.to.0 && run.last >= self.query.from.0;
-            if !in_range || !self.query.wants(&run.service) {
-                continue;
-            }
-            runs.push((run.service.clone(), place..place + rows.len()));
-            place += rows.len();
-            match ranges.last_mut() {
-                Some(last) if last.end == rows.start => last.end = rows.end,
-                _ => ranges.push(rows),
-            }
-        }
-        ranges
     }
 
     fn decode_rollup(&self, file: &PartFile) -> Result<Vec<ServiceBuckets>, Error> {
@@ -286,6 +261,32 @@ impl<'a> Scan<'a> {
     fn group(&self, number: usize) -> usize {
         if self.query.by_service { number } else { 0 }
     }
+}
+
+/// Ranges of rows to decode for a query, neighbours together; `runs` gets where each service will lie
+/// in what is decoded.
+pub fn wanted_rows(
+    query: &Query,
+    all: &[Run],
+    runs: &mut Vec<(String, Range<usize>)>,
+) -> Vec<Range<usize>> {
+    let mut ranges: Vec<Range<usize>> = Vec::new();
+    let (mut row, mut place) = (0, 0);
+    for run in all {
+        let rows = row..row + run.rows as usize;
+        row = rows.end;
+        let in_range = run.first < query.to.0 && run.last >= query.from.0;
+        if !in_range || !query.wants(&run.service) {
+            continue;
+        }
+        runs.push((run.service.clone(), place..place + rows.len()));
+        place += rows.len();
+        match ranges.last_mut() {
+            Some(last) if last.end == rows.start => last.end = rows.end,
+            _ => ranges.push(rows),
+        }
+    }
+    ranges
 }
 
 /// A damaged partition goes into the answer's list, any other failure is one.

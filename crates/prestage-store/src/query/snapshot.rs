@@ -215,15 +215,15 @@ impl Snapshot {
         Ok(opened)
     }
 
-    pub(super) fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         &self.root
     }
 
-    pub(super) fn parts(&self) -> &[PartMeta] {
+    pub(crate) fn parts(&self) -> &[PartMeta] {
         &self.manifest.parts
     }
 
-    pub(super) fn tail_of(&self, query: &Query) -> impl Iterator<Item = (&str, &Columns)> {
+    pub(crate) fn tail_of(&self, query: &Query) -> impl Iterator<Item = (&str, &Columns)> {
         let services = self.tail.get(&query.metric).into_iter().flatten();
         services.map(|(service, columns)| (service.as_str(), columns))
     }
