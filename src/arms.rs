@@ -33,6 +33,9 @@ use prestage_policy::Policy;
 
 use crate::compare::{Contestant, KnobTurner};
 
+/// Name of the static policy that an experiment finds for all of its families together.
+pub const ALL_FAMILIES: &str = "static-all-families";
+
 /// What kind of rule an arm is: its step on the ladder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
@@ -155,6 +158,12 @@ pub static ARMS: &[ArmEntry] = &[
         name: crate::compare::STATIC_TUNED,
         class: Class::Static,
         about: "the best constant knobs that a search found on tuning seeds",
+        build: Build::Knobs,
+    },
+    ArmEntry {
+        name: ALL_FAMILIES,
+        class: Class::Static,
+        about: "the best constant knobs for all families of an experiment together",
         build: Build::Knobs,
     },
     ArmEntry {

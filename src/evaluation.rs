@@ -141,6 +141,22 @@ pub fn tuned_arm(
     Ok(tuned)
 }
 
+/// Keeps the numbers of an arm in its run, where it does not have just these.
+///
+/// # Errors
+/// When there are some of another run, or the folder cannot be written.
+pub fn keep_tuned_arm(
+    run: &Path,
+    config: &RunConfig,
+    entry: &ArmEntry,
+    tuned: &TunedArm,
+) -> Result<()> {
+    match read_tuned_arm(run, config, entry)? {
+        Some(known) if known == *tuned => Ok(()),
+        _ => replace_tuned_arm(run, entry, tuned),
+    }
+}
+
 /// Keeps the numbers of an arm in its run. What was computed with earlier ones is computed
 /// again: costs on the validation seeds, and results.
 pub fn replace_tuned_arm(run: &Path, entry: &ArmEntry, tuned: &TunedArm) -> Result<()> {

@@ -5,6 +5,7 @@
 //! evaluated by itself, goes on where a kill left it, and can be read alone. What is said of
 //! all of them is computed from their results and nothing else. Steps are compared in pairs
 //! on the same scenarios, as shares of the static policy's cost.
+mod all_families;
 mod climb;
 mod experiment;
 mod openings;
@@ -15,6 +16,7 @@ mod shipping;
 mod tables;
 mod verdict;
 
+pub use all_families::for_all_families;
 pub use climb::{CLAIRVOYANT, Climbed, climb};
 pub use experiment::{EXPERIMENT, Experiment, Variant, World, read as read_experiment};
 pub use overall::{Overall, PROFILE_AT, overall};

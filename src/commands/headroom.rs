@@ -36,7 +36,7 @@ pub(super) fn run(args: &HeadroomArgs) -> Result<()> {
     let world = World { name, config };
     let climbed = args
         .run
-        .on_threads(|| climb(folder, &world, &arms, &given()))?;
+        .on_threads(|| climb(folder, &world, (&arms, &[]), &given()))?;
     let ladder = Ladder::of(&climbed);
     match args.output.format {
         Format::Json => {

@@ -6,8 +6,8 @@ use clap::Args;
 
 use super::{OutputArgs, given, print_table};
 use crate::ladder::{
-    Climbed, EXPERIMENT, Ladder, World, climb, correct_for_many, headroom_csv, headroom_table,
-    ladder_csv, overall, overall_csv, prices_csv, read_experiment,
+    Climbed, EXPERIMENT, Ladder, World, climb, correct_for_many, for_all_families, headroom_csv,
+    headroom_table, ladder_csv, overall, overall_csv, prices_csv, read_experiment,
 };
 use crate::report;
 use crate::run_folder;
@@ -48,12 +48,13 @@ pub(super) fn run(args: &ExperimentArgs) -> Result<()> {
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(args.threads)
         .build()?;
+    let found = pool.install(|| for_all_families(&args.out, &experiment))?;
+    let arms = (experiment.arms.as_slice(), found.as_slice());
     let mut ladders: Vec<Ladder> = Vec::new();
     for world in worlds.iter().filter(wanted) {
         let folder = args.out.join(&world.name);
         eprintln!("{}: {}", world.name, folder.display());
-        let climbed: Climbed =
-            pool.install(|| climb(&folder, world, &experiment.arms, &given()))?;
+        let climbed: Climbed = pool.install(|| climb(&folder, world, arms, &given()))?;
         report::write(&folder)?;
         ladders.push(Ladder::of(&climbed));
     }
@@ -61,8 +62,8 @@ pub(super) fn run(args: &ExperimentArgs) -> Result<()> {
     run_folder::write_file(&args.out.join("ladder.csv"), &ladder_csv(&ladders)?)?;
     run_folder::write_file(&args.out.join("headroom.csv"), &headroom_csv(&ladders)?)?;
     run_folder::write_file(&args.out.join("prices.csv"), &prices_csv(&ladders)?)?;
-    let arms = overall(&ladders);
-    run_folder::write_file(&args.out.join("overall.csv"), &overall_csv(&arms)?)?;
+    let overall = overall(&ladders);
+    run_folder::write_file(&args.out.join("overall.csv"), &overall_csv(&overall)?)?;
     let page = report::write_ladder(&args.out, &experiment, &ladders)?;
     eprintln!("report: {}", page.display());
     print_table(&headroom_table(&ladders), args.output)

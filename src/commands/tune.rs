@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use clap::Args;
 
 use super::{RunArgs, print};
-use crate::arms::{ArmEntry, arm};
+use crate::arms::{ALL_FAMILIES, ArmEntry, arm};
 use crate::compare::STATIC_TUNED;
 use crate::config::{Budgets, CONFIG, RunConfig};
 use crate::evaluation::{static_policy, tuned_arm};
@@ -41,6 +41,10 @@ pub(super) fn run(args: &TuneArgs) -> Result<()> {
         .map(|name| arm(name))
         .collect::<Result<Vec<&ArmEntry>>>()?;
     for entry in &entries {
+        ensure!(
+            entry.name != ALL_FAMILIES,
+            "`{ALL_FAMILIES}` is found for several families at once\n\nhint: name it in the `arms` of an experiment and use `prestage run`"
+        );
         ensure!(
             !entry.parameters().is_empty() && entry.name != STATIC_TUNED,
             "`{}` has nothing to tune beside the static policy\n\nhint: `prestage list arms` tells how many numbers each has",

@@ -14,11 +14,12 @@ use crate::arms::{ARMS, ArmEntry, Class, Stand, arm, values_of};
 use crate::compare::{Contestant, STATIC_TUNED, run_all, setting};
 use crate::config::{CONFIG, RunConfig};
 use crate::evaluation::{
-    VALIDATION, evaluate, replace_tuned_arm, revision, static_policy, tuned_arm,
+    VALIDATION, evaluate, keep_tuned_arm, replace_tuned_arm, revision, static_policy, tuned_arm,
 };
 use crate::moment::now;
 use crate::progress::Progress;
 use crate::run_folder::{self, COSTS, CostRow, MANIFEST, ResultRow};
+use crate::tune::TunedArm;
 
 /// Name of the clairvoyant bound in a run folder, columns as in `results.csv`.
 pub const BOUND: &str = "clairvoyant.csv";
@@ -61,9 +62,16 @@ pub(super) struct Validated {
 /// Static policies come first: the cheapest on the validation seeds is what rules that adapt
 /// stand on, so that none begins at a worse place than the one it is compared with.
 ///
+/// `found` are arms that were found for more families than this one.
+///
 /// # Errors
 /// When the folder holds another configuration, or cannot be written.
-pub fn climb(run: &Path, world: &World, arms: &[String], command: &str) -> Result<Climbed> {
+pub fn climb(
+    run: &Path,
+    world: &World,
+    (arms, found): (&[String], &[TunedArm]),
+    command: &str,
+) -> Result<Climbed> {
     let config = &world.config;
     begin(run, config)?;
     let entries: Vec<&'static ArmEntry> =
@@ -72,7 +80,10 @@ pub fn climb(run: &Path, world: &World, arms: &[String], command: &str) -> Resul
     let first = candidates.all[0].1.arm.centers.clone();
     let stands_on_best = |entry: &ArmEntry| entry.stand() == Stand::BestStatic;
     for entry in entries.iter().filter(|entry| !stands_on_best(entry)) {
-        candidates.add(entry, &first)?;
+        match found.iter().find(|found| found.arm == entry.name) {
+            Some(found) => candidates.add_found(entry, found)?,
+            None => candidates.add(entry, &first)?,
+        }
     }
     let best = candidates.best_static()?.arm.centers.clone();
     for entry in entries.iter().filter(|entry| stands_on_best(entry)) {
@@ -216,6 +227,17 @@ impl<'a> Candidates<'a> {
         if [Class::Static, Class::Adaptive, Class::Privileged].contains(&entry.class) {
             self.all.push((entry, contestant));
         }
+        Ok(())
+    }
+
+    /// One more arm with numbers that were found elsewhere.
+    fn add_found(&mut self, entry: &'static ArmEntry, found: &TunedArm) -> Result<()> {
+        let found = TunedArm {
+            config_blake3: self.config.hash(),
+            ..found.clone()
+        };
+        keep_tuned_arm(self.run, self.config, entry, &found)?;
+        self.all.push((entry, found.contestant()?));
         Ok(())
     }
 

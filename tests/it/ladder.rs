@@ -6,7 +6,7 @@ use crate::{run, stdout_of, text};
 const EXPERIMENT: &str = r#"
 question = "does it run?"
 families = ["stationary", "flash-burst"]
-arms = ["linear", "privileged"]
+arms = ["static-all-families", "linear", "privileged"]
 set = ["days=3", "history_days=3", "services.count=1"]
 
 [tune]
@@ -64,6 +64,7 @@ fn an_experiment_goes_on_after_a_kill_and_does_not_depend_on_threads() {
         "overall.csv",
         "prices.csv",
         "report.html",
+        "static-all-families.json",
         "stationary/results.csv",
         "stationary/costs.csv",
         "flash-burst/results.csv",
@@ -73,12 +74,30 @@ fn an_experiment_goes_on_after_a_kill_and_does_not_depend_on_threads() {
         assert_eq!(read(&whole.join(file)), read(&resumed.join(file)), "{file}");
     }
     check_prices(&whole);
+    check_all_families(&whole);
     // The finished family was not looked at again.
     let openings = read(&resumed.join("stationary/openings.jsonl"));
     assert_eq!(openings.lines().count(), 1, "{openings}");
     let opening: serde_json::Value = serde_json::from_str(&openings).unwrap();
     assert_eq!(opening["scenarios"], 4);
     assert_eq!(opening["config_blake3"].as_str().unwrap().len(), 64);
+}
+
+/// One set of constants, found for both families together: twice the days of an arm of one.
+fn check_all_families(out: &Path) {
+    let json = |path: &str| -> serde_json::Value {
+        serde_json::from_str(&read(&out.join(path))).unwrap()
+    };
+    let both = json("static-all-families.json");
+    for family in ["stationary", "flash-burst"] {
+        let of_family = json(&format!("{family}/arms/static-all-families.json"));
+        assert_eq!(of_family["parameters"], both["parameters"]);
+        let linear = json(&format!("{family}/arms/linear.json"));
+        let days = |arm: &serde_json::Value| arm["simulated_days"].as_u64().unwrap();
+        assert_eq!(days(&both), 2 * days(&linear));
+        let results = read(&out.join(family).join("results.csv"));
+        assert!(results.contains("\nstatic-all-families,"), "{family}");
+    }
 }
 
 /// The terms of the scenario's own prices sum up to what `results.csv` has, and dearer people make
@@ -115,7 +134,7 @@ fn a_folder_takes_more_arms_and_refuses_another_configuration() {
     let experiment = folder.path().join("experiment");
     let small = EXPERIMENT
         .replace("\"stationary\", ", "")
-        .replace("\"linear\", \"privileged\"", "");
+        .replace("\"static-all-families\", \"linear\", \"privileged\"", "");
     write(&experiment, &small);
     let out = folder.path().join("out");
     run_experiment(&experiment, &out, &[]);
