@@ -1,5 +1,6 @@
-//! What an arm wastes when it must meet so many needs in time: its threshold is moved over
-//! a range, and the least waste is read off at given hit rates.
+//! What an arm wastes when it must meet so many needs in time: its threshold, or the first
+//! number of a rule without one, is moved over a range, and the least waste is read off at
+//! given hit rates, over all needs and by need type.
 //!
 //! Arms with different thresholds cannot be compared by waste alone, nor by hits alone. At
 //! one hit rate they can. Between two settings lies their mixture, one of them in some
@@ -7,7 +8,7 @@
 //! the lower convex hull, as of a ROC curve (Provost and Fawcett, Robust classification for
 //! imprecise environments, 2001).
 use prestage_controller::NeedType;
-use prestage_envs::{Episode, Setting, run_arm};
+use prestage_envs::{CellResult, Episode, Setting, run_arm};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -20,33 +21,35 @@ pub const HIT_RATES: [f64; 2] = [0.95, 0.99];
 /// Log-odds by which thresholds are moved; 0 is the arm itself.
 pub const SHIFTS: [f64; 11] = [-8.0, -6.0, -5.0, -4.0, -3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0];
 
-/// An arm with its threshold moved.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+/// Settings of the first number of a rule, evenly over its range, beside the arm itself.
+const SETTINGS: usize = 11;
+
+/// Needs of all types together, in [`AtHitRate::need`].
+pub const ALL_NEEDS: &str = "all";
+
+/// What one setting of an arm met and wasted.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Operating {
-    /// Log-odds added to every threshold.
-    pub shift: f64,
     /// Share of needs that found a ready stage.
     pub hit_rate: f64,
     /// Stages never used.
     pub waste: u64,
-    /// US dollars.
-    pub cost_usd: f64,
 }
 
 /// The least waste at a hit rate.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct AtHitRate {
+    /// A need type, or [`ALL_NEEDS`].
+    pub need: &'static str,
     /// Share of needs that find a ready stage.
     pub hit_rate: f64,
-    /// Stages never used; none when no setting of the threshold meets so many.
+    /// Stages never used; none when no setting meets so many.
     pub waste: Option<f64>,
-    /// The same for each need that was met.
-    pub waste_per_hit: Option<f64>,
 }
 
 /// Whether moving the threshold moves the arm: rules of other products have none, and those
 /// that never or always stage have one that is infinite.
-pub fn has_threshold(contestant: &Contestant) -> bool {
+fn has_threshold(contestant: &Contestant) -> bool {
     let is_finite = |need: &NeedType| {
         let center = contestant.arm.centers.of(*need);
         center.threshold_log_odds.is_finite()
@@ -54,36 +57,75 @@ pub fn has_threshold(contestant: &Contestant) -> bool {
     contestant.arm.rule.is_none() && NeedType::ALL.iter().all(is_finite)
 }
 
-/// Runs every arm that has a threshold at every shift; arms without one give no points.
-pub fn sweep(
-    setting: &Setting,
-    contestants: &[Contestant],
-    progress: &Progress,
-) -> Vec<Vec<Operating>> {
-    let jobs: Vec<(usize, f64)> = contestants
-        .iter()
-        .enumerate()
-        .filter(|(_, contestant)| has_threshold(contestant))
-        .flat_map(|(index, _)| SHIFTS.map(|shift| (index, shift)))
-        .collect();
-    let run = |&(index, shift): &(usize, f64)| {
-        let moved = moved(&contestants[index], shift);
-        let episode = run_arm(setting, &moved.arm, moved.knob_turner(setting).as_mut());
-        progress.step();
-        (index, operating(shift, &episode))
-    };
-    let found: Vec<(usize, Option<Operating>)> = jobs.par_iter().map(run).collect();
-    let mut by_arm = vec![Vec::new(); contestants.len()];
-    for (index, point) in found {
-        by_arm[index].extend(point);
+/// The arm in all its settings, itself among them; none when nothing can be moved.
+fn settings(contestant: &Contestant) -> Vec<Contestant> {
+    if has_threshold(contestant) {
+        return SHIFTS.map(|shift| moved(contestant, shift)).to_vec();
     }
-    by_arm
+    let Some(rule) = &contestant.arm.rule else {
+        return Vec::new();
+    };
+    let Some(first) = rule.parameters().first() else {
+        return Vec::new();
+    };
+    let set = |step: usize| {
+        let mut values = rule.values().clone();
+        for numbers in &mut values {
+            numbers[0] = first.at(step as f64 / (SETTINGS - 1) as f64);
+        }
+        let mut moved = contestant.clone();
+        moved.arm.rule = Some(rule.at(&values));
+        moved
+    };
+    let mut all: Vec<Contestant> = (0..SETTINGS).map(set).collect();
+    all.push(contestant.clone());
+    all
 }
 
 /// How many runs [`sweep`] makes.
 pub fn runs(contestants: &[Contestant]) -> u64 {
-    let moved = contestants.iter().filter(|one| has_threshold(one)).count();
-    (moved * SHIFTS.len()) as u64
+    let runs = contestants.iter().map(|one| settings(one).len() as u64);
+    runs.sum()
+}
+
+/// Runs every arm in all its settings and reads off the least waste at [`HIT_RATES`], over all
+/// needs first; empty for an arm in which nothing can be moved.
+pub fn sweep(
+    setting: &Setting,
+    contestants: &[Contestant],
+    progress: &Progress,
+) -> Vec<Vec<AtHitRate>> {
+    let jobs: Vec<(usize, Contestant)> = contestants
+        .iter()
+        .enumerate()
+        .flat_map(|(index, one)| settings(one).into_iter().map(move |moved| (index, moved)))
+        .collect();
+    let run = |(index, moved): &(usize, Contestant)| {
+        let episode = run_arm(setting, &moved.arm, moved.knob_turner(setting).as_mut());
+        progress.step();
+        (*index, episode)
+    };
+    let found: Vec<(usize, Episode)> = jobs.par_iter().map(run).collect();
+    let of_arm = |index: usize| {
+        let episodes = found.iter().filter(|(arm, _)| *arm == index);
+        frontier(&episodes.map(|(_, episode)| episode).collect::<Vec<_>>())
+    };
+    (0..contestants.len()).map(of_arm).collect()
+}
+
+/// The least waste of one arm from its runs, over all needs and by need type.
+fn frontier(episodes: &[&Episode]) -> Vec<AtHitRate> {
+    let mut scopes: Vec<(&'static str, Option<NeedType>)> = vec![(ALL_NEEDS, None)];
+    scopes.extend(NeedType::ALL.map(|need| (need.as_str(), Some(need))));
+    let mut found = Vec::new();
+    for (name, need) in scopes {
+        let points = episodes.iter().map(|episode| operating(episode, need));
+        let points: Vec<Operating> = points.flatten().collect();
+        if !points.is_empty() {
+            found.extend(HIT_RATES.map(|rate| at_hit_rate(name, &points, rate)));
+        }
+    }
+    found
 }
 
 fn moved(contestant: &Contestant, shift: f64) -> Contestant {
@@ -94,20 +136,22 @@ fn moved(contestant: &Contestant, shift: f64) -> Contestant {
     moved
 }
 
-/// None without a need.
-fn operating(shift: f64, episode: &Episode) -> Option<Operating> {
-    let sum = |of: fn(&prestage_envs::CellResult) -> u64| episode.cells.iter().map(of).sum::<u64>();
+/// Of the cells of a need type, or of all. None without a need.
+fn operating(episode: &Episode, need: Option<NeedType>) -> Option<Operating> {
+    let cells = || {
+        let cells = episode.cells.iter();
+        cells.filter(|cell| need.is_none_or(|need| cell.spec.need == need))
+    };
+    let sum = |of: fn(&CellResult) -> u64| cells().map(of).sum::<u64>();
     let needs = sum(|cell| cell.tally.needs);
     (needs > 0).then(|| Operating {
-        shift,
         hit_rate: sum(|cell| cell.tally.hits) as f64 / needs as f64,
         waste: sum(|cell| cell.tally.waste()),
-        cost_usd: episode.cost_usd(),
     })
 }
 
-/// The least waste at a hit rate, over single settings and mixtures of two; `needs` arose.
-pub fn at_hit_rate(points: &[Operating], hit_rate: f64, needs: u64) -> AtHitRate {
+/// The least waste at a hit rate, over single settings and mixtures of two.
+fn at_hit_rate(need: &'static str, points: &[Operating], hit_rate: f64) -> AtHitRate {
     let alone = points
         .iter()
         .filter(|point| point.hit_rate >= hit_rate)
@@ -123,9 +167,9 @@ pub fn at_hit_rate(points: &[Operating], hit_rate: f64, needs: u64) -> AtHitRate
     });
     let waste = alone.chain(mixed).min_by(f64::total_cmp);
     AtHitRate {
+        need,
         hit_rate,
         waste,
-        waste_per_hit: waste.map(|waste| waste / (hit_rate * needs as f64)),
     }
 }
 
@@ -134,31 +178,25 @@ mod tests {
     use super::*;
 
     fn point(hit_rate: f64, waste: u64) -> Operating {
-        Operating {
-            shift: 0.0,
-            hit_rate,
-            waste,
-            cost_usd: 0.0,
-        }
+        Operating { hit_rate, waste }
     }
 
     #[test]
     fn waste_is_read_off_the_convex_hull() {
         // The middle point lies above the line from the first to the last.
         let points = [point(0.5, 0), point(0.9, 90), point(1.0, 100)];
-        let found = at_hit_rate(&points, 0.9, 10);
+        let found = at_hit_rate(ALL_NEEDS, &points, 0.9);
         assert!((found.waste.unwrap() - 80.0).abs() < 1e-9, "{found:?}");
-        assert!((found.waste_per_hit.unwrap() - 80.0 / 9.0).abs() < 1e-9);
-        assert_eq!(at_hit_rate(&points, 0.5, 10).waste, Some(0.0));
-        assert_eq!(at_hit_rate(&points, 1.0, 10).waste, Some(100.0));
+        assert_eq!(at_hit_rate(ALL_NEEDS, &points, 0.5).waste, Some(0.0));
+        assert_eq!(at_hit_rate(ALL_NEEDS, &points, 1.0).waste, Some(100.0));
     }
 
     #[test]
     fn a_rate_that_no_setting_meets_has_no_waste() {
         let points = [point(0.5, 0), point(0.9, 90)];
-        let found = at_hit_rate(&points, 0.95, 10);
-        assert_eq!((found.waste, found.waste_per_hit), (None, None));
-        assert_eq!(at_hit_rate(&[], 0.1, 10).waste, None);
+        let found = at_hit_rate(ALL_NEEDS, &points, 0.95);
+        assert_eq!(found.waste, None);
+        assert_eq!(at_hit_rate(ALL_NEEDS, &[], 0.1).waste, None);
     }
 
     #[test]
@@ -171,7 +209,7 @@ mod tests {
         ];
         let wastes: Vec<f64> = (0..=18)
             .map(|step| {
-                at_hit_rate(&points, f64::from(step) * 0.05, 10)
+                at_hit_rate(ALL_NEEDS, &points, f64::from(step) * 0.05)
                     .waste
                     .unwrap()
             })

@@ -139,7 +139,7 @@ pub struct ArmResult {
     pub by_need: BTreeMap<String, Account>,
     /// Its cost minus that of the first arm on the same days.
     pub difference: Option<Difference>,
-    /// Its least waste at given hit rates, where its threshold was swept.
+    /// Its least waste at given hit rates, where something of it was moved.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at_hit_rate: Option<Vec<AtHitRate>>,
 }

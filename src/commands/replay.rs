@@ -3,14 +3,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
-use prestage_controller::KnobCenters;
+use prestage_controller::{KnobCenters, NeedType};
 use prestage_envs::Setting;
 use prestage_world::ReplayOptions;
 
 use super::{OutputArgs, RunArgs, given, print, print_table};
 use crate::compare::{Contestant, STATIC_TUNED, baselines, cost_rows, rows};
 use crate::evaluation::{revision, tuned_arms};
-use crate::frontier;
+use crate::frontier::{self, ALL_NEEDS, AtHitRate};
 use crate::output::{Cell, Format, Table};
 use crate::progress::Progress;
 use crate::replaying::{Account, Replay, Replayed, Target, prepare, replay, stand_in};
@@ -40,8 +40,8 @@ pub struct ReplayArgs {
     /// Replay so many days; all there are when not given.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=3_660))]
     days: Option<u32>,
-    /// Also move the threshold of every arm that has one, and say its least waste at hit rates
-    /// of 95 and 99 %; eleven more runs an arm.
+    /// Also move the threshold of every arm, or the first number of a rule without one, and say
+    /// the least waste at hit rates of 95 and 99 %; a dozen more runs an arm.
     #[arg(long)]
     sweep: bool,
     /// Also write a run folder with results, timeline and report.
@@ -98,9 +98,8 @@ pub(super) fn run(args: &ReplayArgs) -> Result<()> {
 fn sweep(setting: &Setting, contestants: &[Contestant], replay: &mut Replay) {
     let progress = Progress::new("sweep", frontier::runs(contestants));
     let swept = frontier::sweep(setting, contestants, &progress);
-    for (arm, points) in replay.arms.iter_mut().zip(swept) {
-        let at = |rate| frontier::at_hit_rate(&points, rate, arm.total.needs);
-        arm.at_hit_rate = (!points.is_empty()).then(|| frontier::HIT_RATES.map(at).to_vec());
+    for (arm, at) in replay.arms.iter_mut().zip(swept) {
+        arm.at_hit_rate = (!at.is_empty()).then_some(at);
     }
 }
 
@@ -193,7 +192,9 @@ pub(super) fn print_replay(replay: &Replay, output: OutputArgs) -> Result<()> {
             if replay.arms.iter().all(|arm| arm.at_hit_rate.is_none()) {
                 return Ok(());
             }
-            print("\nleast waste at a hit rate, by moving the threshold\n\n")?;
+            print(
+                "\nleast waste at a hit rate, by moving the threshold; empty where no setting meets so many\n\n",
+            )?;
             print_table(&swept(replay), output)
         }
     }
@@ -245,7 +246,7 @@ fn by_need(replay: &Replay) -> Table {
         "slo_violation_minutes",
         "exposure_days",
     ]);
-    for need in prestage_controller::NeedType::ALL {
+    for need in NeedType::ALL {
         for arm in &replay.arms {
             let Some(this) = arm.by_need.get(need.as_str()) else {
                 continue;
@@ -263,17 +264,20 @@ fn by_need(replay: &Replay) -> Table {
 }
 
 fn swept(replay: &Replay) -> Table {
-    let mut table = Table::new(&["arm", "hit_rate", "waste", "waste_per_hit"]);
-    for arm in &replay.arms {
-        for at in arm.at_hit_rate.iter().flatten() {
-            let number =
-                |value: Option<f64>, digits| value.map_or(Cell::Empty, |n| Cell::Number(n, digits));
-            table.push(vec![
-                Cell::text(&arm.arm),
-                Cell::Number(at.hit_rate, 2),
-                number(at.waste, 0),
-                number(at.waste_per_hit, 2),
-            ]);
+    let mut table = Table::new(&["need", "arm", "hit_rate", "waste"]);
+    let waste = |at: &AtHitRate| at.waste.map_or(Cell::Empty, |waste| Cell::Number(waste, 0));
+    let needs = NeedType::ALL.map(|need| need.as_str());
+    for need in std::iter::once(ALL_NEEDS).chain(needs) {
+        for arm in &replay.arms {
+            let of_need = arm.at_hit_rate.iter().flatten();
+            for at in of_need.filter(|at| at.need == need) {
+                table.push(vec![
+                    Cell::text(need),
+                    Cell::text(&arm.arm),
+                    Cell::Number(at.hit_rate, 2),
+                    waste(at),
+                ]);
+            }
         }
     }
     table

@@ -85,9 +85,8 @@ fn an_experiment_goes_on_after_a_kill_and_does_not_depend_on_threads() {
 
 /// One set of constants, found for both families together: twice the days of an arm of one.
 fn check_all_families(out: &Path) {
-    let json = |path: &str| -> serde_json::Value {
-        serde_json::from_str(&read(&out.join(path))).unwrap()
-    };
+    let json =
+        |path: &str| -> serde_json::Value { serde_json::from_str(&read(&out.join(path))).unwrap() };
     let both = json("static-all-families.json");
     for family in ["stationary", "flash-burst"] {
         let of_family = json(&format!("{family}/arms/static-all-families.json"));

@@ -124,15 +124,29 @@ fn arms_are_tuned_around_the_static_policy_and_compared_with_it() {
         .collect();
     assert_eq!(arms[0], "static-tuned");
     for arm in replay["arms"].as_array().unwrap() {
-        let has_threshold =
-            ["static-tuned", "linear", "newsvendor"].contains(&arm["arm"].as_str().unwrap());
-        assert_eq!(arm["at_hit_rate"].is_array(), has_threshold, "{arm}");
+        let is_fixed = ["never", "reactive", "always"].contains(&arm["arm"].as_str().unwrap());
+        assert_eq!(arm["at_hit_rate"].is_null(), is_fixed, "{arm}");
     }
     let at = &replay["arms"][0]["at_hit_rate"];
     assert_eq!(
-        (&at[0]["hit_rate"], &at[1]["hit_rate"]),
-        (&0.95.into(), &0.99.into())
+        (&at[0]["need"], &at[0]["hit_rate"]),
+        (&"all".into(), &0.95.into())
     );
+    let of_need = at.as_array().unwrap().iter();
+    assert!(of_need.clone().any(|at| at["need"] == "feature_release"));
+    // Always staged, every release finds its stage: the pool of all cells is no better.
+    let release = |arm: &serde_json::Value| {
+        let mut all = arm["at_hit_rate"].as_array().unwrap().iter();
+        let found = all.find(|at| at["need"] == "feature_release").unwrap();
+        found["waste"].as_f64()
+    };
+    let of = |name: &str| {
+        let mut all = replay["arms"].as_array().unwrap().iter();
+        release(all.find(|arm| arm["arm"] == name).unwrap())
+    };
+    if let (Some(pool), Some(fixed)) = (of("static-pool"), of("static-tuned")) {
+        assert!(fixed <= pool, "{fixed}, {pool}");
+    }
     assert!(
         arms.contains(&"linear") && arms.contains(&"never"),
         "{arms:?}"

@@ -113,6 +113,24 @@ impl Rule {
         }
     }
 
+    /// Its tunable numbers.
+    pub fn parameters(&self) -> &'static [Parameter] {
+        self.entry.parameters
+    }
+
+    /// Their values.
+    pub fn values(&self) -> &Values {
+        &self.values
+    }
+
+    /// The same rule with other numbers.
+    ///
+    /// # Panics
+    /// When there is not one inside its range for every parameter and need type.
+    pub fn at(&self, values: &Values) -> Self {
+        Self::with(self.entry, values)
+    }
+
     /// With these numbers.
     ///
     /// # Panics
