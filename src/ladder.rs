@@ -22,6 +22,6 @@ pub use experiment::{EXPERIMENT, Experiment, Variant, World, read as read_experi
 pub use overall::{Overall, PROFILE_AT, overall};
 pub use prices::Repriced;
 pub use rungs::{Ladder, Rung, Totals, correct_for_many};
-pub use shipping::{Decision, Shipment, shipment};
+pub use shipping::{Decision, Shipment, best_static, shipment};
 pub use tables::{headroom_csv, headroom_table, ladder_csv, overall_csv, prices_csv};
 pub use verdict::{Headroom, WORTHWHILE};

@@ -7,7 +7,7 @@ use clap::Args;
 use super::{OutputArgs, RunArgs, given, print, print_table};
 use crate::arms::{ARMS, Stand};
 use crate::config::{Budgets, RunConfig};
-use crate::ladder::{Ladder, World, climb, headroom_table};
+use crate::ladder::{Ladder, World, climb, correct_for_many, headroom_table};
 use crate::output::Format;
 
 /// Arguments of `headroom`.
@@ -37,7 +37,9 @@ pub(super) fn run(args: &HeadroomArgs) -> Result<()> {
     let climbed = args
         .run
         .on_threads(|| climb(folder, &world, (&arms, &[]), &given()))?;
-    let ladder = Ladder::of(&climbed);
+    let mut ladders = [Ladder::of(&climbed)];
+    correct_for_many(&mut ladders);
+    let [ladder] = ladders;
     match args.output.format {
         Format::Json => {
             let found = ladder

@@ -8,9 +8,11 @@ use prestage_envs::Setting;
 use prestage_world::ReplayOptions;
 
 use super::{OutputArgs, RunArgs, given, print, print_table};
+use crate::arms::{Class, arm};
 use crate::compare::{Contestant, STATIC_TUNED, baselines, cost_rows, rows};
 use crate::evaluation::{revision, tuned_arms};
 use crate::frontier::{self, ALL_NEEDS, AtHitRate};
+use crate::ladder::best_static;
 use crate::output::{Cell, Format, Table};
 use crate::progress::Progress;
 use crate::replaying::{Account, Replay, Replayed, Target, prepare, replay, stand_in};
@@ -25,7 +27,8 @@ pub struct ReplayArgs {
     /// Exported policy; without it the newsvendor rule's stages are committed.
     #[arg(long, value_name = "ARTIFACT")]
     policy: Option<PathBuf>,
-    /// Run folder of `tune`, `run` or `headroom`: its tuned arms replay too, the static policy first.
+    /// Run folder of `tune`, `run` or `headroom`: its tuned arms replay too, the static arm that was
+    /// best on its validation seeds first.
     #[arg(long, value_name = "RUN", conflicts_with = "policy")]
     arms: Option<PathBuf>,
     /// Bare git repository for the stages, made if it is not there; memory when not given.
@@ -56,7 +59,7 @@ pub struct ReplayArgs {
 pub(super) fn run(args: &ReplayArgs) -> Result<()> {
     let scenario = scenarios::load(&args.scenario, &args.run.set)?;
     let contestants = match &args.arms {
-        Some(run) => static_first(tuned_arms(run)?),
+        Some(run) => static_first(tuned_arms(run)?, &best_static(run)?),
         None => contestants(args.policy.as_deref())?,
     };
     let options = ReplayOptions {
@@ -104,8 +107,8 @@ fn sweep(setting: &Setting, contestants: &[Contestant], replay: &mut Replay) {
 }
 
 /// The static policy's stages are committed, and the others are compared with it.
-fn static_first(mut contestants: Vec<Contestant>) -> Vec<Contestant> {
-    contestants.sort_by_key(|contestant| contestant.arm.name != STATIC_TUNED);
+fn static_first(mut contestants: Vec<Contestant>, fixed: &str) -> Vec<Contestant> {
+    contestants.sort_by_key(|contestant| contestant.arm.name != fixed);
     contestants
 }
 
@@ -151,11 +154,9 @@ pub(super) fn write_run(
         .iter()
         .map(|contestant| contestant.arm.name.clone())
         .collect();
-    let reference = arms
-        .iter()
-        .find(|arm| *arm == STATIC_TUNED)
-        .unwrap_or(&arms[0])
-        .clone();
+    let first_is_static = arm(&arms[0]).is_ok_and(|entry| entry.class == Class::Static);
+    let is_reference = |name: &&String| !first_is_static && *name == STATIC_TUNED;
+    let reference = arms.iter().find(is_reference).unwrap_or(&arms[0]).clone();
     let manifest = Manifest {
         format_version: run_folder::FORMAT_VERSION,
         name: format!("replay of {name}"),

@@ -298,7 +298,8 @@ impl<'a> Candidates<'a> {
         run_folder::write_file(&self.run.join(VALIDATION), text.as_bytes())
     }
 
-    fn known(&self) -> Result<Validated> {
+    /// The costs on the validation seeds that the folder has.
+    pub(super) fn known(&self) -> Result<Validated> {
         let path = self.run.join(VALIDATION);
         let none = Validated {
             config_blake3: self.config.hash(),

@@ -9,7 +9,7 @@ use crate::statistics::{Bootstrap, Grid, Interval, holm, mean, sign_flip_p_value
 use super::Climbed;
 use super::climb::CLAIRVOYANT;
 use super::prices::{Repriced, repriced};
-use super::verdict::Headroom;
+use super::verdict::{Headroom, SIGNIFICANT};
 
 /// Sign flips of a p-value.
 const FLIPS: u64 = 10_000;
@@ -110,13 +110,23 @@ impl Ladder {
     }
 }
 
-/// Fills in the p-values corrected for everything that was compared.
+/// Fills in the p-values corrected for everything that was compared, and judges by them.
 pub fn correct_for_many(ladders: &mut [Ladder]) {
     let rungs = || ladders.iter().flat_map(|ladder| &ladder.rungs);
     let p_values: Vec<f64> = rungs().filter_map(|rung| rung.p_value).collect();
     let mut corrected = holm(&p_values).into_iter();
     for rung in ladders.iter_mut().flat_map(|ladder| &mut ladder.rungs) {
         rung.p_holm = rung.p_value.and_then(|_| corrected.next());
+    }
+    for ladder in ladders {
+        let differs = |arm: &str| {
+            let rung = ladder.rungs.iter().find(|rung| rung.arm == arm);
+            rung.and_then(|rung| rung.p_holm)
+                .is_some_and(|p| p < SIGNIFICANT)
+        };
+        if let Some(headroom) = &mut ladder.headroom {
+            headroom.correct(differs);
+        }
     }
 }
 

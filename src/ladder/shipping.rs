@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::climb::{Candidate, Candidates, cheapest};
 use super::rungs::{costs_of, grid};
 use crate::arms::{ARMS, Class};
-use crate::compare::{Contestant, POLICY};
+use crate::compare::{Contestant, POLICY, STATIC_TUNED};
 use crate::config::RunConfig;
 use crate::evaluation::{Bounds, tuned_arms};
 use crate::run_folder::{self, ResultRow};
@@ -84,6 +84,21 @@ pub fn shipment(run: &Path, config: &RunConfig) -> Result<Shipment> {
         verdict,
     };
     Ok(Shipment { decision, fixed })
+}
+
+/// The static arm of a run that cost least on its validation seeds; the first one where they
+/// were not run.
+///
+/// # Errors
+/// When the run is not tuned, or a file is of another run.
+pub fn best_static(run: &Path) -> Result<String> {
+    let candidates = Candidates {
+        run,
+        config: &RunConfig::read(run)?,
+        all: candidates(run)?,
+    };
+    let found = cheapest(&candidates.known()?, &candidates.all, Class::Static);
+    Ok(found.unwrap_or_else(|| STATIC_TUNED.to_owned()))
 }
 
 /// The static and adaptive arms that the run has numbers for.
@@ -165,7 +180,6 @@ fn judge(edge: Option<&Edge>, fixed: &str, rival: &str) -> (String, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compare::STATIC_TUNED;
 
     fn row(arm: &str, train_seed: Option<u64>, scenario_seed: u64, cost_usd: f64) -> ResultRow {
         ResultRow {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::figures;
-use super::format::{count, escape, number, percent_difference};
+use super::format::{count, escape, number, percent, percent_difference};
 use super::{page, write_figures};
 use crate::arms::Class;
 use crate::evaluation::{Bounds, revision};
@@ -72,25 +72,24 @@ fn answer(ladders: &[Ladder]) -> String {
             .map(|found| found.family.as_str())
             .collect()
     };
-    let is_worth = |found: &Headroom| {
-        let adaptive = found
-            .adaptive_saves
-            .is_some_and(|saves| saves.low >= WORTHWHILE);
-        adaptive || found.headroom.low >= WORTHWHILE
-    };
-    let pays = of(&is_worth);
-    let not = of(&|found| !is_worth(found));
-    let list = |names: Vec<&str>| match names.is_empty() {
-        true => "no family".to_owned(),
-        false => names.join(", "),
-    };
-    format!(
-        "Adapting surely saves at least {:.0} % of the static policy's cost in {}. It does not, so that static \
-         suffices, in {}.",
-        100.0 * WORTHWHILE,
-        list(pays),
-        list(not)
-    )
+    let worth = 100.0 * WORTHWHILE;
+    let (pays, not) = (of(&Headroom::pays), of(&|found| !found.pays()));
+    match (&pays[..], &not[..]) {
+        ([], not) => format!(
+            "In none of {} families does adapting surely save {worth:.0} % of the static policy's cost: static suffices.",
+            not.len()
+        ),
+        (pays, []) => format!(
+            "Adapting surely saves at least {worth:.0} % of the static policy's cost in {}.",
+            pays.join(", ")
+        ),
+        (pays, not) => format!(
+            "Adapting surely saves at least {worth:.0} % of the static policy's cost in {}. It does not, so that static \
+             suffices, in {}.",
+            pays.join(", "),
+            not.join(", ")
+        ),
+    }
 }
 
 fn headroom_table(ladders: &[Ladder]) -> String {
@@ -232,7 +231,7 @@ fn class((low, high): (f64, f64)) -> &'static str {
 }
 
 fn share(value: f64) -> String {
-    format!("{:.1} %", 100.0 * value)
+    percent(value)
 }
 
 fn family_table(ladder: &Ladder) -> String {

@@ -75,12 +75,23 @@ fn an_experiment_goes_on_after_a_kill_and_does_not_depend_on_threads() {
     }
     check_prices(&whole);
     check_all_families(&whole);
+    check_best_static(&whole);
     // The finished family was not looked at again.
     let openings = read(&resumed.join("stationary/openings.jsonl"));
     assert_eq!(openings.lines().count(), 1, "{openings}");
     let opening: serde_json::Value = serde_json::from_str(&openings).unwrap();
     assert_eq!(opening["scenarios"], 4);
     assert_eq!(opening["config_blake3"].as_str().unwrap().len(), 64);
+}
+
+/// What a replay compares with is what the ladder does.
+fn check_best_static(out: &Path) {
+    let mut reader = csv::Reader::from_path(out.join("headroom.csv")).unwrap();
+    for row in reader.deserialize() {
+        let row: std::collections::BTreeMap<String, String> = row.unwrap();
+        let found = prestage::ladder::best_static(&out.join(&row["family"])).unwrap();
+        assert_eq!(found, row["static_arm"]);
+    }
 }
 
 /// One set of constants, found for both families together: twice the days of an arm of one.

@@ -88,34 +88,56 @@ fn panel(canvas: &Canvas<'_>, ladder: &Ladder, (left, top): (f64, f64)) {
         .map(pixel)
         .collect();
     canvas.line(&steps, INK.mix(0.5), 1.25);
-    let mut taken: Vec<(f64, f64)> = Vec::new();
-    for (rung, at) in &points {
-        let (x, y) = pixel(*at);
-        canvas.circle((x, y), 4.5, color(rung.class).mix(0.9));
-        label(canvas, &rung.arm, (x, y), left + width, &mut taken);
+    let marks: Vec<(f64, f64)> = points.iter().map(|(_, at)| pixel(*at)).collect();
+    for ((rung, _), &mark) in points.iter().zip(&marks) {
+        canvas.circle(mark, 4.5, color(rung.class).mix(0.9));
+    }
+    let mut names = Names {
+        panel: (left, left + width),
+        marks: &marks,
+        taken: Vec::new(),
+    };
+    for ((rung, _), &mark) in points.iter().zip(&marks) {
+        names.place(canvas, &rung.arm, mark);
     }
 }
 
-/// Names a point where no other name stands; a crowded one stays without.
-fn label(
-    canvas: &Canvas<'_>,
-    name: &str,
-    (x, y): (f64, f64),
-    end: f64,
-    taken: &mut Vec<(f64, f64)>,
-) {
-    let width = text_width(name, SMALL);
-    let (at, align) = match x + 8.0 + width <= end {
-        true => ((x + 8.0, y), Align::Left),
-        false => ((x - 8.0, y), Align::Right),
-    };
-    let is_near =
-        |other: &(f64, f64)| (other.0 - x).abs() < width + 10.0 && (other.1 - y).abs() < 13.0;
-    if taken.iter().any(is_near) {
-        return;
+/// Names beside points, where neither a point nor another name stands.
+struct Names<'a> {
+    /// Left and right end.
+    panel: (f64, f64),
+    marks: &'a [(f64, f64)],
+    /// Left end, right end and middle line of the names that stand.
+    taken: Vec<(f64, f64, f64)>,
+}
+
+impl Names<'_> {
+    /// To the right of its point, or else to the left; a crowded one stays without.
+    fn place(&mut self, canvas: &Canvas<'_>, name: &str, (x, y): (f64, f64)) {
+        let width = text_width(name, SMALL);
+        let right = (x + 8.0, x + 8.0 + width);
+        let left = (x - 8.0 - width, x - 8.0);
+        for ((start, end), align) in [(right, Align::Left), (left, Align::Right)] {
+            if self.is_free(start, end, y) {
+                self.taken.push((start, end, y));
+                let at = if align == Align::Left { start } else { end };
+                canvas.note((at, y), name, align);
+                return;
+            }
+        }
     }
-    taken.push((x, y));
-    canvas.note(at, name, align);
+
+    fn is_free(&self, start: f64, end: f64, y: f64) -> bool {
+        let holds =
+            |x: f64, other: f64| (start - 4.0..=end + 4.0).contains(&x) && (other - y).abs() < 10.0;
+        let overlaps = |&(from, to, other): &(f64, f64, f64)| {
+            from < end + 6.0 && start - 6.0 < to && (other - y).abs() < 13.0
+        };
+        self.panel.0 <= start
+            && end <= self.panel.1
+            && !self.marks.iter().any(|&(x, other)| holds(x, other))
+            && !self.taken.iter().any(overlaps)
+    }
 }
 
 /// Those with less waste than any that meets as many needs, by waste.
