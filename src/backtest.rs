@@ -5,10 +5,12 @@
 //! output is the same on any number of them.
 mod compare;
 mod events;
+mod fans;
 mod series;
 mod summary;
 
 pub use compare::{Comparison, Options, Part, SeriesResult, Task, compare};
 pub use events::{EventSummary, RecordedEvents, compare_events};
+pub use fans::{Fan, Rank, fans};
 pub use series::{Recorded, RecordedSeries, read};
 pub use summary::{ModelSummary, summarize};

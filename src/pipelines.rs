@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use prestage_controller::{
-    CellId, CellSpec, HostError, KNOBS, Knob, Knobs, NeedType, Outcome, PipelineHost, StageEnd,
-    StageRequest, StageState, StageStatus,
+    CellId, CellSpec, HostError, KNOBS, Knob, Knobs, NeedType, Outcome, PipelineHost, Retraining,
+    StageEnd, StageRequest, StageState, StageStatus,
 };
 use prestage_lpt::{
     Commit, Error, GitStore, Instance, MemoryStore, NeedOrigin, Outcome as Change,
@@ -493,7 +493,7 @@ impl PipelineHost for Pipelines {
         Ok(())
     }
 
-    fn retrain(&mut self, _cell: CellId) {}
+    fn retrain(&mut self, _cell: CellId, _because: Retraining) {}
 
     fn drain_outcomes(&mut self, outcomes: &mut Vec<Outcome>) {
         outcomes.append(&mut self.outcomes);

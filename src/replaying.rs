@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use prestage_controller::{
-    Arm, CellId, Clock, HostError, NeedType, OnDemand, Outcome, PipelineHost, Ports, StageRequest,
-    StageStatus, TelemetrySource,
+    Arm, CellId, Clock, HostError, NeedType, OnDemand, Outcome, PipelineHost, Ports, Retraining,
+    StageRequest, StageStatus, TelemetrySource,
 };
 use prestage_des::SimTime;
 use prestage_envs::{Episode, EpisodeHost, Setting, run_arm, run_episode};
@@ -84,8 +84,8 @@ impl PipelineHost for ReplayHost {
         self.follow()
     }
 
-    fn retrain(&mut self, cell: CellId) {
-        self.world.retrain(cell);
+    fn retrain(&mut self, cell: CellId, because: Retraining) {
+        self.world.retrain(cell, because);
     }
 
     fn drain_outcomes(&mut self, outcomes: &mut Vec<Outcome>) {

@@ -6,12 +6,14 @@
 mod summary;
 mod words;
 
+mod backtest;
 mod calibration;
 mod figures;
 mod format;
 mod ladder;
 mod page;
 
+pub use self::backtest::{Backtested, SeriesSkill, TaskResult, write_backtest};
 pub use self::calibration::calibration_page;
 pub use self::ladder::write_ladder;
 

@@ -48,6 +48,24 @@ pub fn median(values: &[f64]) -> f64 {
     quantile(values, 0.5)
 }
 
+/// 95 % interval of a probability from `successes` of `trials` (Wilson 1927); all of [0, 1] without
+/// trials.
+pub fn wilson(successes: u64, trials: u64) -> (f64, f64) {
+    const Z: f64 = 1.959_963_984_540_054;
+    if trials == 0 {
+        return (0.0, 1.0);
+    }
+    let n = trials as f64;
+    let share = successes as f64 / n;
+    let spread = Z / n.sqrt() * (share * (1.0 - share) + Z * Z / (4.0 * n)).sqrt();
+    let center = share + Z * Z / (2.0 * n);
+    let scale = 1.0 + Z * Z / n;
+    (
+        ((center - spread) / scale).max(0.0),
+        ((center + spread) / scale).min(1.0),
+    )
+}
+
 fn sorted(values: &[f64]) -> Vec<f64> {
     assert!(
         !values.iter().any(|value| value.is_nan()),
@@ -92,6 +110,17 @@ mod tests {
         assert_eq!(quantile(&values, 1.0), 4.0);
         assert_eq!(quantile(&[7.0], 0.3), 7.0);
         assert_eq!(median(&[3.0, 1.0, 9.0]), 3.0);
+    }
+
+    #[test]
+    fn wilson_is_that_of_the_textbooks() {
+        // 15 of 50: statsmodels.stats.proportion.proportion_confint(15, 50, method="wilson").
+        let (low, high) = wilson(15, 50);
+        check_close(low, 0.191_036, 1e-5);
+        check_close(high, 0.437_504, 1e-5);
+        assert_eq!(wilson(0, 10).0, 0.0);
+        check_close(wilson(0, 10).1, 0.277_533, 1e-5);
+        assert_eq!(wilson(0, 0), (0.0, 1.0));
     }
 
     #[test]

@@ -110,7 +110,7 @@ fn with_baselines(entries: &[&'static Entry]) -> Vec<&'static Entry> {
 }
 
 /// The step at which a series takes part in a task, if it does.
-fn step_in(series: &RecordedSeries, options: &Options, task: Task) -> Option<Span> {
+pub(super) fn step_in(series: &RecordedSeries, options: &Options, task: Task) -> Option<Span> {
     if series.step <= task.step {
         return Some(task.step);
     }
@@ -125,15 +125,12 @@ fn run(
     entries: &[&'static Entry],
     options: &Options,
 ) -> Result<SeriesResult, String> {
-    let slots = Slots::from_samples(setting.step(), &series.samples);
-    let plan = plan(setting, slots.values().len(), options).ok_or_else(|| series.name.clone())?;
+    let Prepared {
+        setting,
+        slots,
+        plan,
+    } = prepare(series, setting, options).ok_or_else(|| series.name.clone())?;
     let known = &slots.values()[..plan.origins.start];
-    let is_never_negative = known.iter().flatten().all(|&value| value >= 0.0);
-    let setting = if is_never_negative {
-        setting.clone().with_floor(0.0)
-    } else {
-        setting.clone()
-    };
     let walks: Vec<Walk> = entries
         .iter()
         .map(|entry| walk(entry, &setting, &slots, &plan))
@@ -143,6 +140,35 @@ fn run(
         task,
         scale: seasonal_difference(known, setting.season()),
         walks,
+    })
+}
+
+/// A series as it is walked through.
+pub(super) struct Prepared {
+    pub setting: Setting,
+    pub slots: Slots,
+    pub plan: Plan,
+}
+
+/// Cuts a series into slots and plans its walk; `None` when it is too short.
+pub(super) fn prepare(
+    series: &RecordedSeries,
+    setting: &Setting,
+    options: &Options,
+) -> Option<Prepared> {
+    let slots = Slots::from_samples(setting.step(), &series.samples);
+    let plan = plan(setting, slots.values().len(), options)?;
+    let known = &slots.values()[..plan.origins.start];
+    let is_never_negative = known.iter().flatten().all(|&value| value >= 0.0);
+    let setting = if is_never_negative {
+        setting.clone().with_floor(0.0)
+    } else {
+        setting.clone()
+    };
+    Some(Prepared {
+        setting,
+        slots,
+        plan,
     })
 }
 

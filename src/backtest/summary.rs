@@ -6,7 +6,7 @@ use crate::statistics::{Bootstrap, Grid, Interval};
 
 /// Ratios are kept within this factor of one: where seasonal naive, or a forecaster, is right to
 /// the last digit, one series would decide the mean of all.
-const RATIO_MAX: f64 = 1e3;
+pub(super) const RATIO_MAX: f64 = 1e3;
 /// Seed of the bootstrap over series.
 const SEED: u64 = 1;
 
@@ -20,10 +20,15 @@ pub struct ModelSummary {
     /// Geometric mean over series of the error relative to seasonal naive, with a paired 95 %
     /// interval over series; `None` without any series that has one.
     pub relative_mase: Option<Interval>,
-    /// The same of the continuous ranked probability score.
+    /// Continuous ranked probability score over the scale of the series, mean over those that
+    /// have one.
+    pub scaled_crps: Option<f64>,
+    /// Geometric mean of the score relative to seasonal naive, as that of the error.
     pub relative_crps: Option<Interval>,
     /// Mean over series of the shares inside the 80, 90 and 95 % intervals.
     pub coverage: [f64; 3],
+    /// Their 95 % intervals over series; `None` of fewer than two.
+    pub coverage_interval: [Option<Interval>; 3],
     /// Mean over series of the probability integral transform's histogram.
     pub pit: [f64; PIT_BINS],
     /// Forecasts in which the model failed and the newest value stood in.
@@ -32,17 +37,15 @@ pub struct ModelSummary {
 
 /// Sums up `series`, some or all of the comparison's.
 pub fn summarize(comparison: &Comparison, series: &[&SeriesResult]) -> Vec<ModelSummary> {
-    let baseline = comparison
-        .entries
-        .iter()
-        .position(|entry| entry.name == "seasonal-naive")
-        .expect("a comparison includes seasonal naive");
+    let baseline = comparison.seasonal_naive();
     let summary = |(model, name): (usize, &'static str)| ModelSummary {
         name,
-        mase: mase(series, model),
+        mase: scaled(series, model, Scores::mean_absolute_error),
+        scaled_crps: scaled(series, model, Scores::crps),
         relative_mase: relative(series, model, baseline, Scores::mean_absolute_error),
         relative_crps: relative(series, model, baseline, Scores::crps),
         coverage: mean_of(series, model, Scores::coverage),
+        coverage_interval: [0, 1, 2].map(|which| coverage_interval(series, model, which)),
         pit: mean_of(series, model, Scores::pit),
         fallbacks: series.iter().map(|one| one.walks[model].fallbacks).sum(),
     };
@@ -50,13 +53,47 @@ pub fn summarize(comparison: &Comparison, series: &[&SeriesResult]) -> Vec<Model
     names.enumerate().map(summary).collect()
 }
 
-fn mase(series: &[&SeriesResult], model: usize) -> Option<f64> {
+impl Comparison {
+    /// Place of the baseline among the entries.
+    pub fn seasonal_naive(&self) -> usize {
+        let mut entries = self.entries.iter();
+        entries
+            .position(|entry| entry.name == "seasonal-naive")
+            .expect("a comparison includes seasonal naive")
+    }
+}
+
+impl SeriesResult {
+    /// A loss of an entry over the same loss of another, bounded as in the means; `None` when
+    /// there is no ratio.
+    pub fn ratio(&self, model: usize, baseline: usize, loss: fn(&Scores) -> f64) -> Option<f64> {
+        let of = |which: usize| loss(&self.walks[which].scores);
+        log_ratio(of(model), of(baseline)).map(f64::exp)
+    }
+
+    /// A loss of an entry over the scale of the series; `None` when it has none.
+    pub fn scaled(&self, model: usize, loss: fn(&Scores) -> f64) -> Option<f64> {
+        (self.scale > 0.0).then(|| loss(&self.walks[model].scores) / self.scale)
+    }
+}
+
+fn scaled(series: &[&SeriesResult], model: usize, loss: fn(&Scores) -> f64) -> Option<f64> {
     let scaled: Vec<f64> = series
         .iter()
-        .filter(|one| one.scale > 0.0)
-        .map(|one| one.walks[model].scores.mean_absolute_error() / one.scale)
+        .filter_map(|one| one.scaled(model, loss))
         .collect();
     (!scaled.is_empty()).then(|| crate::statistics::mean(&scaled))
+}
+
+fn coverage_interval(series: &[&SeriesResult], model: usize, which: usize) -> Option<Interval> {
+    let shares: Vec<f64> = series
+        .iter()
+        .map(|one| one.walks[model].scores.coverage()[which])
+        .collect();
+    if shares.is_empty() {
+        return None;
+    }
+    Bootstrap::new(SEED).mean(&Grid::new(shares.len(), shares))
 }
 
 fn relative(

@@ -1,8 +1,9 @@
 //! `prestage forecast`: what forecasters are worth on recorded series.
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
+use prestage_forecast::backtest::Scores;
 use prestage_forecast::series::{Entry, FORECASTERS, forecaster};
 use prestage_telemetry::Span;
 use rayon::ThreadPoolBuilder;
@@ -10,10 +11,13 @@ use serde_json::{Value, json};
 
 use super::{OutputArgs, print, print_table};
 use crate::backtest::{
-    self, Comparison, EventSummary, ModelSummary, Options, Part, SeriesResult, Task, summarize,
+    self, Comparison, EventSummary, ModelSummary, Options, Part, Recorded, SeriesResult, Task,
+    summarize,
 };
 use crate::moment;
 use crate::output::{Cell, Format, Table};
+use crate::report::{self, Backtested, TaskResult};
+use crate::run_folder;
 use crate::statistics::Interval;
 
 /// Needs that are events are forecast this many hours ahead.
@@ -50,6 +54,9 @@ pub struct BacktestArgs {
     /// Threads to use; all cores when 0. Results do not depend on it.
     #[arg(long, default_value_t = 0)]
     threads: usize,
+    /// Write an HTML page, figures as SVG, tables as CSV and everything as JSON into this folder.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -88,13 +95,19 @@ fn run_backtest(args: &BacktestArgs) -> Result<()> {
             recorded.series.len()
         );
     }
+    if let Some(folder) = &args.out {
+        let fans = pool.install(|| backtest::fans(&recorded.series, &comparison, &options))?;
+        let found = Backtested {
+            command: command(args, &recorded),
+            tasks: TaskResult::of(&comparison, &options),
+            events: events.clone(),
+            fans,
+        };
+        write(folder, &found, (&comparison, &options))?;
+        eprintln!("page: {}", folder.join("index.html").display());
+    }
     match args.output.format {
-        Format::Json => {
-            let mut value = as_json(&comparison, &options);
-            value["events"] = events.iter().map(event_json).collect();
-            let text = serde_json::to_string_pretty(&value)?;
-            print(&format!("{text}\n"))
-        }
+        Format::Json => print(&whole_json(&comparison, &options, &events)?),
         Format::Csv => print_table(&as_table(&comparison, &options), args.output),
         Format::Table => {
             print_table(&as_table(&comparison, &options), args.output)?;
@@ -105,6 +118,57 @@ fn run_backtest(args: &BacktestArgs) -> Result<()> {
             print_table(&event_table(&events), args.output)
         }
     }
+}
+
+/// The page with its figures, and the numbers for programs.
+fn write(
+    folder: &Path,
+    found: &Backtested,
+    (comparison, options): (&Comparison, &Options),
+) -> Result<()> {
+    run_folder::create_folder(folder)?;
+    report::write_backtest(folder, found)?;
+    let files = [
+        (
+            "models.csv",
+            as_table(comparison, options).render(Format::Csv)?,
+        ),
+        (
+            "series.csv",
+            series_table(comparison, options).render(Format::Csv)?,
+        ),
+        (
+            "events.csv",
+            event_table(&found.events).render(Format::Csv)?,
+        ),
+        (
+            "backtest.json",
+            whole_json(comparison, options, &found.events)?,
+        ),
+    ];
+    for (name, text) in files {
+        run_folder::write_file(&folder.join(name), text.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// What was called, in words that are the same on every machine: no paths, no threads.
+fn command(args: &BacktestArgs, recorded: &Recorded) -> String {
+    let part = match args.part {
+        PartName::Tuning => "tuning",
+        PartName::Evaluation => "evaluation",
+    };
+    let mut words = format!(
+        "prestage forecast backtest ({} series, {} event streams) --part {part} --origins {}",
+        recorded.series.len(),
+        recorded.events.len(),
+        args.origins
+    );
+    for model in &args.models {
+        words.push_str(" --model ");
+        words.push_str(model);
+    }
+    words
 }
 
 fn options(args: &BacktestArgs) -> Result<Options> {
@@ -160,6 +224,16 @@ fn of_task(comparison: &Comparison, task: usize) -> Vec<&SeriesResult> {
     all.filter(|series| series.task == task).collect()
 }
 
+fn whole_json(
+    comparison: &Comparison,
+    options: &Options,
+    events: &[EventSummary],
+) -> Result<String> {
+    let mut value = as_json(comparison, options);
+    value["events"] = events.iter().map(event_json).collect();
+    Ok(format!("{}\n", serde_json::to_string_pretty(&value)?))
+}
+
 /// All series together, then task by task.
 fn as_json(comparison: &Comparison, options: &Options) -> Value {
     let all: Vec<&SeriesResult> = comparison.series.iter().collect();
@@ -199,11 +273,15 @@ fn model_json(model: &ModelSummary) -> Value {
         "mase": model.mase,
         "relative_mase": model.relative_mase.map(|ratio| ratio.estimate),
         "relative_mase_interval": bounds(model.relative_mase),
+        "scaled_crps": model.scaled_crps,
         "relative_crps": model.relative_crps.map(|ratio| ratio.estimate),
         "relative_crps_interval": bounds(model.relative_crps),
         "coverage80": model.coverage[0],
         "coverage90": model.coverage[1],
         "coverage95": model.coverage[2],
+        "coverage80_interval": bounds(model.coverage_interval[0]),
+        "coverage90_interval": bounds(model.coverage_interval[1]),
+        "coverage95_interval": bounds(model.coverage_interval[2]),
         "pit": model.pit,
         "fallbacks": model.fallbacks,
     })
@@ -279,7 +357,10 @@ fn as_table(comparison: &Comparison, options: &Options) -> Table {
         "relative_mase",
         "lower",
         "upper",
+        "scaled_crps",
         "relative_crps",
+        "crps_lower",
+        "crps_upper",
         "coverage80",
         "coverage90",
         "coverage95",
@@ -298,7 +379,7 @@ fn as_table(comparison: &Comparison, options: &Options) -> Table {
 
 fn row(task: Task, series: usize, model: &ModelSummary) -> Vec<Cell> {
     let number = |value: Option<f64>| value.map_or(Cell::Empty, |value| Cell::Number(value, 3));
-    let ratio = model.relative_mase;
+    let (ratio, crps) = (model.relative_mase, model.relative_crps);
     let mut cells = vec![
         Cell::text(task.step.to_string()),
         Cell::Count(series as u64),
@@ -307,8 +388,60 @@ fn row(task: Task, series: usize, model: &ModelSummary) -> Vec<Cell> {
         number(ratio.map(|ratio| ratio.estimate)),
         number(ratio.map(|ratio| ratio.lower)),
         number(ratio.map(|ratio| ratio.upper)),
-        number(model.relative_crps.map(|ratio| ratio.estimate)),
+        number(model.scaled_crps),
+        number(crps.map(|ratio| ratio.estimate)),
+        number(crps.map(|ratio| ratio.lower)),
+        number(crps.map(|ratio| ratio.upper)),
     ];
     cells.extend(model.coverage.map(|share| Cell::Number(share, 3)));
     cells
+}
+
+/// Every forecaster on every series.
+fn series_table(comparison: &Comparison, options: &Options) -> Table {
+    let mut table = Table::new(&[
+        "step",
+        "series",
+        "model",
+        "origins",
+        "forecasts",
+        "mae",
+        "mase",
+        "relative_mase",
+        "crps",
+        "scaled_crps",
+        "relative_crps",
+        "coverage80",
+        "coverage90",
+        "coverage95",
+        "fallbacks",
+    ]);
+    let baseline = comparison.seasonal_naive();
+    let number = |value: Option<f64>| value.map_or(Cell::Empty, |value| Cell::Number(value, 3));
+    for one in &comparison.series {
+        for (model, entry) in comparison.entries.iter().enumerate() {
+            let walk = &one.walks[model];
+            let (mae, crps) = (walk.scores.mean_absolute_error(), walk.scores.crps());
+            let ratio = |loss| number(one.ratio(model, baseline, loss));
+            let scaled = |loss| number(one.scaled(model, loss));
+            let mut cells = vec![
+                Cell::text(options.tasks[one.task].step.to_string()),
+                Cell::text(one.name.clone()),
+                Cell::text(entry.name),
+                Cell::Count(walk.origins),
+                Cell::Count(walk.scores.forecasts),
+                Cell::Number(mae, 3),
+                scaled(Scores::mean_absolute_error),
+                ratio(Scores::mean_absolute_error),
+                Cell::Number(crps, 3),
+                scaled(Scores::crps),
+                ratio(Scores::crps),
+            ];
+            let coverage = walk.scores.coverage();
+            cells.extend(coverage.map(|share| Cell::Number(share, 3)));
+            cells.push(Cell::Count(walk.fallbacks));
+            table.push(cells);
+        }
+    }
+    table
 }

@@ -8,6 +8,8 @@ mod canvas;
 #[cfg(feature = "plots")]
 mod cost;
 #[cfg(feature = "plots")]
+mod forecast;
+#[cfg(feature = "plots")]
 mod ladder;
 #[cfg(feature = "plots")]
 mod learning;
@@ -75,6 +77,18 @@ pub fn ladder(ladders: &[crate::ladder::Ladder]) -> Vec<Figure> {
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// Draws a backtest of forecasters.
+#[cfg(feature = "plots")]
+pub fn forecast(found: &crate::report::Backtested) -> Vec<Figure> {
+    forecast::draw(found)
+}
+
+/// Draws nothing: this build has no plotter.
+#[cfg(not(feature = "plots"))]
+pub fn forecast(_: &crate::report::Backtested) -> Vec<Figure> {
+    Vec::new()
 }
 
 /// Draws nothing: this build has no plotter.

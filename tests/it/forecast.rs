@@ -71,6 +71,49 @@ fn baselines_stand_beside_a_chosen_model() {
 }
 
 #[test]
+fn a_folder_holds_the_page_the_figures_and_every_series() {
+    let (folder, results) = (two_files(), tempfile::tempdir().unwrap());
+    let out = results.path().join("out");
+    let args = [
+        "forecast",
+        "backtest",
+        text(folder.path()),
+        "--step",
+        "1h",
+        "--model",
+        "theta",
+        "--out",
+        text(&out),
+    ];
+    let again = results.path().join("again");
+    stdout_of(&args);
+    stdout_of(&[&args[..8], &[text(&again), "--threads", "1"]].concat());
+    let read = |file: &str| std::fs::read_to_string(out.join(file)).unwrap();
+    let page = read("index.html");
+    assert!(page.contains("seasonal-naive") && page.contains("Steps of 3600 s, 24 ahead"));
+    assert!(!page.contains("<script") && !page.contains("NaN"));
+    // Two series, three forecasters and the header.
+    assert_eq!(read("series.csv").lines().count(), 7);
+    let whole: Value = serde_json::from_str(&read("backtest.json")).unwrap();
+    assert!(whole["models"][0]["scaled_crps"].as_f64().unwrap() > 0.0);
+    let drawn: &[&str] = if cfg!(feature = "plots") {
+        &["fans", "skill", "coverage", "pit"]
+    } else {
+        &[]
+    };
+    for name in drawn {
+        let svg = read(&format!("figures/{name}.svg"));
+        assert!(svg.starts_with("<svg") && !svg.contains("NaN"), "{name}");
+        let other = std::fs::read_to_string(again.join(format!("figures/{name}.svg"))).unwrap();
+        assert_eq!(svg, other, "{name} depends on the number of threads");
+    }
+    assert!(
+        !out.join("figures/reliability.svg").exists(),
+        "there are no events"
+    );
+}
+
+#[test]
 fn what_cannot_be_backtested_is_refused_with_the_next_step() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("short.csv");

@@ -36,6 +36,8 @@ mod registries;
 #[cfg(test)]
 mod replay;
 #[cfg(test)]
+mod retraining;
+#[cfg(test)]
 mod store;
 #[cfg(test)]
 mod tuning;

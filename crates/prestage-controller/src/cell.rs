@@ -1,4 +1,5 @@
 //! A decision cell: one service and one need type.
+use prestage_forecast::Staffing;
 use prestage_lpt::NeedType;
 use prestage_telemetry::{ServiceId, Span, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -73,6 +74,10 @@ pub struct CellSpec {
     pub lead_prior: Span,
     /// Runner minutes of one synthesis, assumed until measured.
     pub runner_minutes_prior: f64,
+    /// How many replicas a load requires (scaling).
+    pub staffing: Staffing,
+    /// Is a model whose forecasts have got worse retrained before it is due?
+    pub retrain_on_drift: bool,
 }
 
 impl CellSpec {

@@ -176,6 +176,12 @@ impl Controller {
         self.interrupts
     }
 
+    /// How often the model of a cell was retrained before it was due, its forecasts having got
+    /// worse.
+    pub fn early_retrainings(&self, cell: CellId) -> u64 {
+        self.cells[cell.index()].health.early_retrainings
+    }
+
     /// What a cell is.
     pub fn spec(&self, cell: CellId) -> &CellSpec {
         &self.cells[cell.index()].spec
@@ -279,6 +285,7 @@ impl Cell {
         let knobs = center.at([0; 6]);
         let mut model = (entry.build)(input);
         model.set_half_life(knobs.half_life);
+        model.set_staffing(spec.staffing);
         Self {
             health: Health::new(spec.lead_prior),
             spec,
@@ -303,6 +310,12 @@ impl Cell {
         if let Some(&open) = tail.read(series, &mut self.incident_cursor).1.last() {
             self.incident = open > 0.0;
         }
+    }
+
+    /// Is this a cell that retrains early, and have its forecasts got worse since it last did?
+    pub(crate) fn has_drifted(&self) -> bool {
+        self.spec.retrain_on_drift
+            && (self.model.has_drifted()).unwrap_or_else(|| self.health.has_drifted())
     }
 
     /// Follows an action as far as it may.
@@ -406,7 +419,7 @@ pub(crate) fn log_odds(p: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{KnobCenters, Tier, baseline};
+    use crate::{KnobCenters, Staffing, Tier, baseline};
 
     const OPEN: (Timestamp, Timestamp) = (Timestamp::EPOCH, Timestamp::MAX);
 
@@ -426,6 +439,8 @@ mod tests {
             closes_at: OPEN.1,
             lead_prior: Span::from_minutes(20),
             runner_minutes_prior: 10.0,
+            staffing: Staffing::default(),
+            retrain_on_drift: false,
         };
         let options = Options {
             cells: vec![cell],

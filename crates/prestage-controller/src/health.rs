@@ -5,9 +5,10 @@
 //! for a day.
 use std::collections::VecDeque;
 
+use prestage_forecast::LogScoreDrift;
 use prestage_telemetry::{Span, Timestamp};
 
-use crate::ports::StageEnd;
+use crate::ports::{Retraining, StageEnd};
 
 const DAY_H: f64 = 24.0;
 const WEEK_H: f64 = 168.0;
@@ -36,6 +37,11 @@ pub(crate) struct Health {
     pub rollbacks_week: f64,
     /// Mean idle hours of used stages.
     pub idle_at_hit_h: f64,
+    /// Retrainings before they were due.
+    pub early_retrainings: u64,
+    drift: LogScoreDrift,
+    /// Forecasts made before the last one that was judged came due overlap with it.
+    judged_until: Timestamp,
     lead_log: f64,
     lead_log_variance: f64,
     lead_recent_log: f64,
@@ -149,6 +155,16 @@ impl Health {
         }
     }
 
+    /// Have the probabilities got worse since the last retraining?
+    pub(crate) fn has_drifted(&self) -> bool {
+        self.drift.is_raised()
+    }
+
+    pub(crate) fn retrained(&mut self, because: Retraining) {
+        self.drift.reset();
+        self.early_retrainings += u64::from(because == Retraining::Drift);
+    }
+
     /// Ninth decile of the lead time, lognormal.
     pub(crate) fn lead_p90(&self) -> Span {
         Span((self.lead_p90 * 6e7) as i64)
@@ -166,6 +182,10 @@ impl Health {
 
     fn resolve(&mut self, made: Timestamp, due: Timestamp, probability: f64) {
         let happened = self.needs.iter().any(|&at| at > made && at <= due);
+        if made >= self.judged_until {
+            self.drift.learn(probability, happened);
+            self.judged_until = due;
+        }
         let error = probability - f64::from(u8::from(happened));
         self.calibration_day += (error - self.calibration_day) / DAY_H;
         self.calibration_week += (error - self.calibration_week) / WEEK_H;
@@ -217,5 +237,31 @@ mod tests {
         assert!((health.lead_minutes() - 60.0).abs() < 1.0);
         assert!(health.lead_p90() >= Span::from_minutes(59));
         assert!(health.lead_drift().abs() < 0.01);
+    }
+
+    #[test]
+    fn a_shift_of_the_rate_is_drift_once_and_overlapping_forecasts_count_once() {
+        let mut health = Health::new(Span::from_minutes(30));
+        let mut signals = Vec::new();
+        // A need every other day is what is said; from the 60th day four come a day.
+        let probability = 1.0 - (-2.0 / 48.0_f64).exp();
+        for h in 0..24 * 120 {
+            health.advance(hour(h));
+            health.forecast(hour(h), Span::from_hours(2), probability);
+            let every = if h < 24 * 60 { 48 } else { 6 };
+            if h % every == 5 {
+                health.need(hour(h) + Span::from_minutes(20), false);
+            }
+            if health.has_drifted() {
+                health.retrained(Retraining::Drift);
+                signals.push(h / 24);
+            }
+        }
+        // Eight times as often: the bias moves one doubling with the signal and the rest by itself.
+        assert!(
+            signals.len() <= 2 && (60..70).contains(&signals[0]),
+            "{signals:?}"
+        );
+        assert_eq!(health.early_retrainings, signals.len() as u64);
     }
 }

@@ -30,10 +30,12 @@ pub use knobs::{
 pub use observation::layout;
 pub use parameter::{Parameter, Scale, Values, defaults, problem};
 pub use ports::{
-    Clock, HostError, Outcome, PipelineHost, Ports, StageEnd, StageRequest, StageState,
+    Clock, HostError, Outcome, PipelineHost, Ports, Retraining, StageEnd, StageRequest, StageState,
     StageStatus, TelemetrySource,
 };
-pub use prestage_forecast::{RequiredReplicas, required_replicas};
+pub use prestage_forecast::{
+    RATED_UTILIZATION, RequiredReplicas, Staffing, WaitTarget, required_replicas,
+};
 pub use prestage_lpt::NeedType;
 pub use prices::{CostTerms, PRICE_BOOKS, PriceBook, PriceBookEntry, PriceError, Usage};
 pub use reconcile::{RECONCILE_EVERY, REFRESH_DRIFT_COMMITS, reconcile};

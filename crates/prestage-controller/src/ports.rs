@@ -39,8 +39,8 @@ pub trait PipelineHost {
     /// Takes the stage of a cell back.
     fn withdraw(&mut self, cell: CellId, at: Timestamp) -> Result<(), HostError>;
 
-    /// Pays for retraining a cell's model.
-    fn retrain(&mut self, cell: CellId);
+    /// Pays for retraining a cell's model, whatever it is done for, and records why.
+    fn retrain(&mut self, cell: CellId, because: Retraining);
 
     /// Moves what happened since the last call to the end of `outcomes`, oldest first.
     fn drain_outcomes(&mut self, outcomes: &mut Vec<Outcome>);
@@ -100,6 +100,15 @@ pub struct StageRequest {
     pub spread: f64,
     /// The knobs in force.
     pub knobs: Knobs,
+}
+
+/// Why a model is retrained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Retraining {
+    /// The time between retrainings is over.
+    Due,
+    /// Its forecasts have got worse before that.
+    Drift,
 }
 
 /// How a stage ended.

@@ -11,7 +11,7 @@ use prestage_telemetry::{Span, Timestamp};
 
 use crate::controller::{Cell, CellView, Controller, Hours, Occasion, odds, probability_of};
 use crate::observation;
-use crate::ports::{HostError, Ports, StageRequest, StageState, StageStatus};
+use crate::ports::{HostError, Ports, Retraining, StageRequest, StageState, StageStatus};
 use crate::rule::{Sight, StagingRule, Verdict};
 
 /// Forecasts are refreshed and stages reconsidered this often.
@@ -165,14 +165,18 @@ fn keep_or_change(
 }
 
 fn retrain_if_due(cell: &mut Cell, ports: &mut dyn Ports, now: Timestamp) {
-    let due = cell
+    let is_due = cell
         .retrained_at
         .is_none_or(|last| now.0 - last.0 >= cell.knobs.retrain.0);
-    if due {
-        cell.model.retrain(now);
-        cell.retrained_at = Some(now);
-        ports.retrain(cell.spec.id);
-    }
+    let because = match (is_due, cell.has_drifted()) {
+        (true, _) => Retraining::Due,
+        (false, true) => Retraining::Drift,
+        (false, false) => return,
+    };
+    cell.model.retrain(now);
+    cell.retrained_at = Some(now);
+    cell.health.retrained(because);
+    ports.retrain(cell.spec.id, because);
 }
 
 fn request(cell: &Cell, decision: &Decision) -> StageRequest {
@@ -208,3 +212,6 @@ fn request(cell: &Cell, decision: &Decision) -> StageRequest {
         knobs: cell.knobs,
     }
 }
+
+#[cfg(test)]
+mod tests;

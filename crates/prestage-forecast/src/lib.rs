@@ -9,11 +9,13 @@
 //!
 //! Must never know: stores, templates, RL, whether the telemetry is simulated.
 pub mod backtest;
+mod drift;
 mod model;
 mod normal;
 mod release;
 mod scaling;
 pub mod series;
+mod staffing;
 mod suite;
 
 mod dependency;
@@ -25,6 +27,7 @@ pub mod events;
 mod conformance;
 
 pub use dependency::DependencyModel;
+pub use drift::{ErrorDrift, LogScoreDrift};
 pub use hazard::Hazard;
 pub use model::{
     Entry, NEED_MODELS, NeedModel, NeedModelInput, RequiredReplicas, RestoreError, entry,
@@ -33,4 +36,8 @@ pub use model::{
 pub use normal::{normal_cdf, normal_quantile};
 pub use release::ReleaseModel;
 pub use scaling::ScalingModel;
+pub use staffing::{
+    HPA_TOLERANCE, RATED_UTILIZATION, Staffing, WaitTarget, erlang_c, erlang_c_replicas,
+    halfin_whitt_beta, hpa_replicas, square_root_replicas,
+};
 pub use suite::SuiteModel;

@@ -5,6 +5,8 @@ use prestage_telemetry::{ServiceId, Span, Tail, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::staffing::Staffing;
+
 /// What a model has to know about its cell before the first sample.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NeedModelInput {
@@ -29,6 +31,16 @@ pub trait NeedModel: Send {
 
     /// Memory of the tracked state: a sample's weight halves in this time.
     fn set_half_life(&mut self, half_life: Span);
+
+    /// By which rule a load requires replicas; nothing to models of other needs.
+    fn set_staffing(&mut self, _staffing: Staffing) {}
+
+    /// Whether the errors that the model measures itself have grown since the last retraining
+    /// beyond what chance explains; `None` from a model that measures none, whose probabilities are
+    /// all there is to judge ([`crate::LogScoreDrift`]).
+    fn has_drifted(&self) -> Option<bool> {
+        None
+    }
 
     /// Probability that at least one need arises in `(now, now + horizon]`.
     fn probability(&self, now: Timestamp, horizon: Span) -> f64;
@@ -149,21 +161,18 @@ pub struct RequiredReplicas {
     pub rated_load_per_replica: f64,
     /// Fewest replicas ever run.
     pub min_replicas: u32,
+    /// How a load becomes replicas.
+    pub staffing: Staffing,
 }
 
-/// `ceil(load / rated_load_per_replica)`, at least `min_replicas`.
+/// Replicas that a load requires, at least `min_replicas`.
 ///
-/// Kubernetes' Horizontal Pod Autoscaler rule `ceil(current * metric / target)`
-/// with the metric being load per replica and the target its rated load. An
-/// unknown load (NaN) requires the minimum.
+/// By the default rule `ceil(load / rated_load_per_replica)`: Kubernetes' Horizontal Pod
+/// Autoscaler rule `ceil(current * metric / target)` without its tolerance, with the metric being
+/// load per replica and the target its rated load. See [`Staffing`] for the others. An unknown load
+/// (NaN) requires the minimum.
 pub fn required_replicas(load: f64, rule: RequiredReplicas) -> u32 {
-    // Tolerates rounding in the last bits: 3.0000000001 replicas are 3.
-    let exact = load / rule.rated_load_per_replica - 1e-9;
-    let replicas = if exact.is_finite() {
-        exact.ceil().clamp(0.0, 1e6) as u32
-    } else {
-        0
-    };
+    let replicas = rule.staffing.replicas(load, rule.rated_load_per_replica);
     replicas.max(rule.min_replicas)
 }
 
@@ -176,6 +185,7 @@ mod tests {
         let rule = RequiredReplicas {
             rated_load_per_replica: 50.0,
             min_replicas: 2,
+            staffing: Staffing::Utilization,
         };
         for (load, expected) in [(0.0, 2), (100.0, 2), (100.1, 3), (150.0, 3), (f64::NAN, 2)] {
             assert_eq!(required_replicas(load, rule), expected, "load {load}");

@@ -11,10 +11,12 @@
 use prestage_telemetry::{Metric, SeriesId, Span, Tail, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::drift::ErrorDrift;
 use crate::model::{
     Entry, NeedModel, NeedModelInput, RequiredReplicas, required_replicas, restored, saved,
 };
 use crate::normal::{normal_cdf, normal_quantile};
+use crate::staffing::Staffing;
 
 /// Registry entry.
 pub const ENTRY: Entry = Entry {
@@ -26,6 +28,7 @@ pub const ENTRY: Entry = Entry {
 };
 
 const BIN: i64 = 300_000_000;
+const BINS_A_DAY: usize = 288;
 const LONG_STEPS: usize = 12;
 /// Half-life of the error statistics and of the profile accumulators.
 const ERROR_HALF_LIFE_H: f64 = 48.0;
@@ -61,6 +64,8 @@ pub struct ScalingModel {
     forgetting: Forgetting,
     learning: ByHour<Slot>,
     profile: ByHour<f64>,
+    staffing: Staffing,
+    drift: ErrorDrift,
 }
 
 /// One of each for the hours of a working day, then for those of the weekend.
@@ -132,6 +137,8 @@ impl ScalingModel {
             forgetting: Forgetting::default(),
             learning: ByHour::default(),
             profile: ByHour::default(),
+            staffing: Staffing::default(),
+            drift: ErrorDrift::new(BINS_A_DAY),
         }
     }
 
@@ -171,6 +178,7 @@ impl ScalingModel {
             forget,
         );
         self.variance_long = blend(self.variance_long, square(value - long - seasonal), forget);
+        self.drift.learn((value - long - seasonal).abs());
         self.persistence = blend(self.persistence, square(value - previous), forget);
 
         self.growth = growth(self.variance_1, self.variance_long);
@@ -213,7 +221,8 @@ impl ScalingModel {
     }
 
     fn capacity_log(&self) -> f64 {
-        self.log_load(self.replicas * self.input.rated_load_per_replica)
+        let rated_load = self.input.rated_load_per_replica;
+        self.log_load(self.staffing.capacity(self.replicas, rated_load))
     }
 
     /// Largest `look` on the way to the horizon, a function of the mean and the standard
@@ -273,6 +282,7 @@ impl NeedModel for ScalingModel {
     }
 
     fn retrain(&mut self, _now: Timestamp) {
+        self.drift.reset();
         let learning = self.learning.as_flattened();
         let weight: f64 = learning.iter().map(|slot| slot.weight_h).sum();
         if weight < 24.0 {
@@ -301,6 +311,14 @@ impl NeedModel for ScalingModel {
         self.half_life_h = half_life.0 as f64 / 3.6e9;
     }
 
+    fn set_staffing(&mut self, staffing: Staffing) {
+        self.staffing = staffing;
+    }
+
+    fn has_drifted(&self) -> Option<bool> {
+        Some(self.drift.is_raised())
+    }
+
     fn probability(&self, now: Timestamp, horizon: Span) -> f64 {
         if self.last.is_none() {
             return 0.0;
@@ -316,6 +334,7 @@ impl NeedModel for ScalingModel {
         let rule = RequiredReplicas {
             rated_load_per_replica: self.input.rated_load_per_replica,
             min_replicas: 1,
+            staffing: self.staffing,
         };
         // More than twice what runs now is a forecast gone wrong, not a need.
         required_replicas(load, rule).min(((self.replicas * 2.0).ceil() as u32).saturating_add(1))

@@ -49,6 +49,7 @@ mod ridge;
 mod seasonal_naive;
 mod theta;
 
+pub(crate) use drift::Drift;
 pub use quantiles::{LEVELS, Quantiles};
 pub use registry::{Entry, FORECASTERS, forecaster};
 pub use setting::Setting;

@@ -33,7 +33,7 @@ pub enum LogKind {
     Resized,
     /// A commit started a build.
     Build,
-    /// A model was retrained.
+    /// A model was retrained; the value is 1 before it was due.
     Retrained,
     /// A release or a dependency update reached production.
     Deployed,

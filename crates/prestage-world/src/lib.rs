@@ -43,9 +43,10 @@ pub use replay::{ReplayOptions, from_history, to_history, write_history};
 pub use replay_error::ReplayError;
 pub use requirement::{Between, LoadCourse, Requirement, load_course};
 pub use scenario::{
-    CalendarSpec, CellCounts, CommitsSpec, DependenciesSpec, DialsSpec, FreezeSpec, HolidaySpec,
-    IncidentsSpec, OperationSpec, PROFILE_SLOTS, ReleasesSpec, RunnersSpec, Scenario, ScenarioSpec,
-    ServicesSpec, StageSpec, StagesSpec, SuiteSpec, TelemetrySpec, TrafficClass, TrafficSpec,
+    CalendarSpec, CellCounts, CommitsSpec, ControlSpec, DependenciesSpec, DialsSpec, FreezeSpec,
+    HolidaySpec, IncidentsSpec, OperationSpec, PROFILE_SLOTS, ReleasesSpec, RunnersSpec, Scenario,
+    ScenarioSpec, ServicesSpec, StaffingName, StageSpec, StagesSpec, SuiteSpec, TelemetrySpec,
+    TrafficClass, TrafficSpec,
 };
 pub use scenario_error::{ScenarioError, nearest};
 pub use snapshot::{Snapshot, SnapshotError};

@@ -7,7 +7,7 @@
 //! ```
 //! Every draw is addressed by cell and need (or minute), so a stage asked for at
 //! the same time takes the same time whoever asks.
-use prestage_controller::{CellId, NeedType, Outcome, StageEnd, StageRequest};
+use prestage_controller::{CellId, NeedType, Outcome, Retraining, StageEnd, StageRequest};
 use prestage_des::SimTime;
 use prestage_telemetry::{Metric, Span};
 
@@ -201,7 +201,10 @@ impl World {
         match job {
             Job::Build(index) => self.built(index),
             Job::Rebuild(_) => {}
-            Job::Retrain(cell, _) => self.note(LogKind::Retrained, cell.0, 0),
+            Job::Retrain(cell, _, because) => {
+                let is_early = u64::from(because == Retraining::Drift);
+                self.note(LogKind::Retrained, cell.0, is_early);
+            }
             Job::Validate(id) => self.validated(id),
             Job::Refresh(id) => self.refreshed(id),
         }

@@ -11,7 +11,9 @@
 //! Wq = rho^(sqrt(2 (c + 1)) - 1) / (c mu (1 - rho)), and the sojourn is
 //! W = Wq + 1 / mu, cut off at the clients' timeout. What exceeds c mu fails, and
 //! a share of it is repeated a minute later: a retry storm feeds itself.
-use prestage_controller::{CellId, CellSpec, NeedType, RequiredReplicas, required_replicas};
+use prestage_controller::{
+    CellId, CellSpec, NeedType, RATED_UTILIZATION, RequiredReplicas, Staffing, required_replicas,
+};
 use prestage_des::SimTime;
 use prestage_telemetry::Metric;
 use serde::{Deserialize, Serialize};
@@ -23,8 +25,6 @@ use crate::world::{MINUTE, World};
 
 /// The autoscaler looks at the mean of so many minutes, as HPA's metrics window.
 const LOAD_WINDOW: usize = 5;
-/// Utilization at which a replica takes its rated load.
-const RATED_UTILIZATION: f64 = 0.8;
 /// Clients give up after so long, seconds.
 const TIMEOUT_S: f64 = 10.0;
 /// Payload of a request and its answer (an assumption: a page of JSON).
@@ -231,6 +231,7 @@ impl LoadState {
         let rule = RequiredReplicas {
             rated_load_per_replica: cell.map_or(1.0, |cell| cell.rated_load_per_replica),
             min_replicas,
+            staffing: cell.map_or(Staffing::default(), |cell| cell.staffing),
         };
         Self {
             service: demand.service,

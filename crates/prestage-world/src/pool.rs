@@ -4,7 +4,7 @@
 //! `preempt_speculative` they also take its runners, and it starts anew later. A
 //! job's runner minutes are booked when it starts and what it did not use is given
 //! back when it is interrupted or withdrawn.
-use prestage_controller::CellId;
+use prestage_controller::{CellId, Retraining};
 use prestage_des::preemptive::{Demand, Interrupted, OnLoss, Preemption, PreemptiveResource};
 use prestage_des::{EventId, SimTime, Streams};
 use serde::{Deserialize, Serialize};
@@ -23,7 +23,7 @@ pub(crate) enum Job {
     Validate(StageId),
     Refresh(StageId),
     /// Of a cell's model; the number tells one retraining from the next.
-    Retrain(CellId, u32),
+    Retrain(CellId, u32, Retraining),
 }
 
 /// Priority classes of the runner pool.
@@ -162,7 +162,7 @@ impl World {
         match job {
             Job::Build(_) | Job::Rebuild(_) => None,
             Job::Validate(id) | Job::Refresh(id) => Some(self.stages[id.0 as usize].cell),
-            Job::Retrain(cell, _) => Some(cell),
+            Job::Retrain(cell, ..) => Some(cell),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The controller's three ports, as a simulated world implements them.
 use prestage_controller::{
-    CellId, Clock, HostError, Outcome, PipelineHost, StageEnd, StageRequest, StageState,
-    StageStatus, TelemetrySource,
+    CellId, Clock, HostError, Outcome, PipelineHost, Retraining, StageEnd, StageRequest,
+    StageState, StageStatus, TelemetrySource,
 };
 use prestage_telemetry::{Tail, Timestamp};
 
@@ -72,9 +72,10 @@ impl PipelineHost for World {
         Ok(())
     }
 
-    fn retrain(&mut self, cell: CellId) {
+    fn retrain(&mut self, cell: CellId, because: Retraining) {
         self.retrainings += 1;
-        self.request_runner(Job::Retrain(cell, self.retrainings), class::SPECULATIVE);
+        let job = Job::Retrain(cell, self.retrainings, because);
+        self.request_runner(job, class::SPECULATIVE);
     }
 
     fn drain_outcomes(&mut self, outcomes: &mut Vec<Outcome>) {

@@ -5,6 +5,7 @@
 //! is allowed.
 mod calendar;
 mod commits;
+mod control;
 mod dependencies;
 mod dials;
 mod incidents;
@@ -25,6 +26,7 @@ mod traffic_class;
 
 pub use calendar::{CalendarSpec, FreezeSpec, HolidaySpec};
 pub use commits::CommitsSpec;
+pub use control::{ControlSpec, StaffingName};
 pub use dependencies::DependenciesSpec;
 pub use dials::DialsSpec;
 pub use incidents::IncidentsSpec;
@@ -109,6 +111,9 @@ pub struct ScenarioSpec {
     /// How the organisation works.
     #[serde(default)]
     pub operation: OperationSpec,
+    /// Settings of the control loop that are no knobs; left out where all are as usual.
+    #[serde(default, skip_serializing_if = "ControlSpec::is_usual")]
+    pub control: ControlSpec,
     /// The channels through which adapting can pay.
     #[serde(default)]
     pub dials: DialsSpec,
@@ -238,6 +243,7 @@ impl ScenarioSpec {
         self.runners.check(ranges.section("runners"));
         self.stages.check(ranges.section("stages"));
         self.operation.check(ranges.section("operation"));
+        self.control.check(ranges.section("control"));
         self.dials.check(ranges.section("dials"));
         if ranges.problems.is_empty() {
             self.check_size(ranges.section(""));

@@ -11,7 +11,7 @@ use crate::exogenous::Exogenous;
 use crate::world::World;
 
 /// The version this code writes and reads.
-const FORMAT_VERSION: u32 = 2;
+const FORMAT_VERSION: u32 = 3;
 
 /// A saved world; any serde format that keeps floats exactly will do.
 #[derive(Clone, Debug, Serialize, Deserialize)]

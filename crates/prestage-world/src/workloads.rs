@@ -129,6 +129,8 @@ pub(crate) fn cell_economics(spec: &ScenarioSpec, need: NeedType) -> CellSpec {
         closes_at: Timestamp(0),
         lead_prior: Span::from_seconds_f64(lead_minutes * 60.0),
         runner_minutes_prior: stage.validate_minutes,
+        staffing: spec.control.staffing(),
+        retrain_on_drift: spec.control.retrain_on_drift,
     }
 }
 

@@ -108,6 +108,9 @@ pub(super) fn random_setting(seed: u64) -> Setting {
         "runners.preempt_speculative={}",
         draw.bernoulli(0.3)
     ));
+    if draw.bernoulli(0.3) {
+        overrides.push("control.staffing=erlang-c".to_owned());
+    }
     setting(text, &overrides, seed)
 }
 

@@ -128,6 +128,12 @@ impl Canvas<'_> {
         self.line(&corners, color, 1.5);
     }
 
+    /// A filled polygon.
+    pub fn polygon(&self, points: &[(f64, f64)], color: RGBAColor) {
+        let points: Vec<(i32, i32)> = points.iter().copied().map(units).collect();
+        infallible(self.area.draw(&Polygon::new(points, color.filled())));
+    }
+
     /// A filled circle.
     pub fn circle(&self, center: (f64, f64), radius: f64, color: RGBAColor) {
         let element = Circle::new(

@@ -8,6 +8,7 @@
 //!
 //! Reference: Kubernetes documentation, Horizontal Pod Autoscaling, "Algorithm details"
 //! and "Stabilization window".
+use prestage_forecast::{HPA_TOLERANCE, RATED_UTILIZATION, hpa_replicas};
 use prestage_lpt::NeedType;
 use prestage_telemetry::{Tail, Timestamp};
 
@@ -45,12 +46,8 @@ static RULE: RuleEntry = RuleEntry {
     },
 };
 
-/// `--horizontal-pod-autoscaler-tolerance`.
-const TOLERANCE: f64 = 0.1;
 /// `--horizontal-pod-autoscaler-downscale-stabilization`, in bins of the metric.
 const STABILIZATION_BINS: i64 = 300_000_000 / BIN;
-/// Utilization at which a replica takes the load it is rated for.
-const RATED_UTILIZATION: f64 = 0.8;
 
 struct HpaLike {
     target_utilization: f64,
@@ -70,11 +67,11 @@ struct Recommendations {
 impl HpaLike {
     fn desired(&self, load: f64, replicas: f64, rated_load: f64) -> u32 {
         let utilization = load * RATED_UTILIZATION / (replicas.max(1.0) * rated_load);
-        let ratio = utilization / self.target_utilization;
-        if (ratio - 1.0).abs() <= TOLERANCE {
-            return replicas as u32;
-        }
-        (replicas.max(1.0) * ratio - 1e-9).ceil().clamp(1.0, 1e6) as u32
+        hpa_replicas(
+            replicas,
+            utilization / self.target_utilization,
+            HPA_TOLERANCE,
+        )
     }
 }
 

@@ -1,5 +1,5 @@
 //! A rule on a test stand: one cell, a telemetry tail, and a clock moved by hand.
-use prestage_forecast::{NeedModel, NeedModelInput, entry};
+use prestage_forecast::{NeedModel, NeedModelInput, Staffing, entry};
 use prestage_lpt::NeedType;
 use prestage_telemetry::{Metric, SeriesId, ServiceId, Span, Tail, Timestamp};
 
@@ -27,6 +27,8 @@ pub(super) fn cell(id: u32, need: NeedType) -> CellSpec {
         closes_at: Timestamp(i64::MAX),
         lead_prior: Span::from_minutes(30),
         runner_minutes_prior: 5.0,
+        staffing: Staffing::default(),
+        retrain_on_drift: false,
     }
 }
 

@@ -15,7 +15,7 @@ const EXCESS_MIN: f64 = 20.0;
 
 /// See the module.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Drift {
+pub(crate) struct Drift {
     excess: f64,
     limit: f64,
     raised: bool,
@@ -23,7 +23,7 @@ pub(super) struct Drift {
 
 impl Drift {
     /// For a series of `season` slots.
-    pub(super) fn new(season: usize) -> Self {
+    pub(crate) fn new(season: usize) -> Self {
         Self {
             excess: 0.0,
             limit: EXCESS_MIN.max(0.25 * season as f64),
@@ -32,7 +32,7 @@ impl Drift {
     }
 
     /// One error's size, and the usual one.
-    pub(super) fn learn(&mut self, size: f64, usual: f64) {
+    pub(crate) fn learn(&mut self, size: f64, usual: f64) {
         if usual <= 0.0 {
             return;
         }
@@ -42,12 +42,12 @@ impl Drift {
     }
 
     /// The model has been retrained.
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.excess = 0.0;
         self.raised = false;
     }
 
-    pub(super) fn is_raised(&self) -> bool {
+    pub(crate) fn is_raised(&self) -> bool {
         self.raised
     }
 }

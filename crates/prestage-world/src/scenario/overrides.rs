@@ -16,19 +16,27 @@ pub(super) fn overridden(
     let (prices, others): (Vec<&String>, Vec<&String>) = overrides
         .iter()
         .partition(|text| text.trim_start().starts_with("prices."));
-    let mut table = toml::Table::try_from(&spec).expect("a spec is made of plain values");
+    let mut table = whole_table(&spec);
     for text in others {
         set(&mut table, text)?;
     }
     if !prices.is_empty() {
         spec = typed(table, overrides)?;
         spec.prices = table_of(&prices_of(path, &spec)?);
-        table = toml::Table::try_from(&spec).expect("a spec is made of plain values");
+        table = whole_table(&spec);
         for text in prices {
             set(&mut table, text)?;
         }
     }
     typed(table, overrides)
+}
+
+/// All keys that can be set, also of a section that is not written where it is as usual.
+fn whole_table(spec: &ScenarioSpec) -> toml::Table {
+    let mut whole = toml::Table::try_from(spec).expect("a spec is made of plain values");
+    let control = toml::Value::try_from(&spec.control).expect("a section is made of plain values");
+    whole.insert("control".to_owned(), control);
+    whole
 }
 
 fn typed(table: toml::Table, overrides: &[String]) -> Result<ScenarioSpec, ScenarioError> {

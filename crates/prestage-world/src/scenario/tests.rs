@@ -73,6 +73,26 @@ fn bad_files_name_path_line_and_key() {
 }
 
 #[test]
+fn settings_of_the_loop_are_written_only_where_they_differ() {
+    let usual = Scenario::parse("s.toml", SMALL, &[]).unwrap();
+    assert!(!usual.to_toml().contains("[control]"));
+    let set = "control.retrain_on_drift=true".to_owned();
+    let changed = Scenario::parse("s.toml", SMALL, &[set]).unwrap();
+    let again = Scenario::parse("s.toml", &changed.to_toml(), &[]).unwrap();
+    assert!(again.spec().control.retrain_on_drift);
+    refused(
+        SMALL,
+        &["control.wait_probability=0"],
+        &["control.wait_probability", "0.001 to 0.999"],
+    );
+    refused(
+        SMALL,
+        &["control.staffing=erlang-b"],
+        &["erlang-b", "erlang-c"],
+    );
+}
+
+#[test]
 fn overrides_must_name_existing_keys() {
     let set = |text: &str| Scenario::parse("s.toml", SMALL, &[text.to_owned()]);
     assert_eq!(set("services.count=9").unwrap().spec().services.count, 9);

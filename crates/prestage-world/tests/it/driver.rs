@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use prestage_controller::{
-    CellId, Controller, KnobCenters, Options, PipelineHost, StageRequest, StageState, baseline,
+    CellId, Controller, KnobCenters, Options, PipelineHost, Retraining, StageRequest, StageState,
+    baseline,
 };
 use prestage_des::{SimTime, Streams};
 use prestage_telemetry::{Span, Timestamp};
@@ -91,7 +92,7 @@ fn ask(world: &mut World, seed: u64, cell: CellId) {
     };
     done.expect("the script keeps the port's contract");
     if chance > 0.995 {
-        world.retrain(cell);
+        world.retrain(cell, Retraining::Due);
     }
 }
 
