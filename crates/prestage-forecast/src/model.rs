@@ -160,16 +160,34 @@ pub fn required_replicas(load: f64, rule: RequiredReplicas) -> u32 {
     // Tolerates rounding in the last bits: 3.0000000001 replicas are 3.
     let exact = load / rule.rated_load_per_replica - 1e-9;
     let replicas = if exact.is_finite() {
-        exact.ceil().clamp(0.0, 1e6) as u32
+        rounded_up(exact.clamp(0.0, 1e6))
     } else {
         0
     };
     replicas.max(rule.min_replicas)
 }
 
+/// `value`, which is from 0 to a million, rounded up; `f64::ceil` is a call where the processor is not told
+/// of newer instructions, and a world asks for every service every minute.
+fn rounded_up(value: f64) -> u32 {
+    let whole = value as u32;
+    whole + u32::from(f64::from(whole) < value)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rounding_up_is_that_of_floats() {
+        for eighths in 0..100_000 {
+            let value = f64::from(eighths) / 8.0;
+            for value in [value, value.next_up(), value.next_down().max(0.0)] {
+                assert_eq!(f64::from(rounded_up(value)), value.ceil(), "{value}");
+            }
+        }
+        assert_eq!(rounded_up(1e6), 1_000_000);
+    }
 
     #[test]
     fn replicas_follow_the_hpa_formula() {
