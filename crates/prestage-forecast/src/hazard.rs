@@ -66,7 +66,8 @@ impl Factor {
 /// else. With a thousand services that is most of the cost of a forecast.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Hazard {
-    prior_rate: f64,
+    /// Hours that one event takes by the prior.
+    prior_hours: f64,
     memory_h: f64,
     base_events: f64,
     base_hours: f64,
@@ -132,7 +133,7 @@ impl Hazard {
             "at most {FACTORS_MAX} covariates of at most 256 bins, not {factor_bins:?}"
         );
         Self {
-            prior_rate,
+            prior_hours: 1.0 / prior_rate,
             memory_h: 28.0 * 24.0,
             base_events: 0.0,
             base_hours: 0.0,
@@ -228,7 +229,7 @@ impl Hazard {
 
     /// Events an hour, before calendar and factors.
     pub fn base_rate(&self) -> f64 {
-        (self.base_events + 1.0) / (self.base_hours + 1.0 / self.prior_rate)
+        (self.base_events + 1.0) / (self.base_hours + self.prior_hours)
     }
 
     /// Expected number of events in `(now, now + hours]`, the covariates staying

@@ -47,13 +47,44 @@ pub(crate) struct CommitPace {
     day: f64,
     month: f64,
     at: Timestamp,
+    /// Made again whenever a step has another length.
+    #[serde(skip)]
+    kept: Kept,
+}
+
+/// What a step keeps of the two sums. Steps are nearly always the same, and exponentials are most
+/// of the cost of a step.
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    hours: f64,
+    day: f64,
+    month: f64,
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        Self::over(0.0)
+    }
+}
+
+impl Kept {
+    fn over(hours: f64) -> Self {
+        Self {
+            hours,
+            day: (-hours / 24.0).exp(),
+            month: (-hours / 720.0).exp(),
+        }
+    }
 }
 
 impl CommitPace {
     pub(crate) fn pass(&mut self, to: Timestamp) {
         let hours = (to.0 - self.at.0).max(0) as f64 / 3.6e9;
-        self.day *= (-hours / 24.0).exp();
-        self.month *= (-hours / 720.0).exp();
+        if hours != self.kept.hours {
+            self.kept = Kept::over(hours);
+        }
+        self.day *= self.kept.day;
+        self.month *= self.kept.month;
         self.at = to;
     }
 

@@ -190,7 +190,14 @@ fn largest(replicas: f64, fits: impl Fn(f64) -> bool) -> f64 {
 }
 
 fn whole(required: f64) -> u32 {
-    (required - ROUNDING).ceil().clamp(0.0, REPLICAS_MAX) as u32
+    rounded_up((required - ROUNDING).clamp(0.0, REPLICAS_MAX))
+}
+
+/// `value`, which is from 0 to a million, rounded up; `f64::ceil` is a call where the processor is not told
+/// of newer instructions, and a world asks for every service every minute.
+fn rounded_up(value: f64) -> u32 {
+    let whole = value as u32;
+    whole + u32::from(f64::from(whole) < value)
 }
 
 #[cfg(test)]
@@ -320,5 +327,16 @@ mod tests {
         let rule = Staffing::ErlangC(any_wait(0.2));
         let utilization = |replicas| rule.capacity(replicas, 1.0) * RATED_UTILIZATION / replicas;
         assert!(utilization(2.0) < 0.5 && utilization(100.0) > 0.85);
+    }
+
+    #[test]
+    fn rounding_up_is_that_of_floats() {
+        for eighths in 0..100_000 {
+            let value = f64::from(eighths) / 8.0;
+            for value in [value, value.next_up(), value.next_down().max(0.0)] {
+                assert_eq!(f64::from(rounded_up(value)), value.ceil(), "{value}");
+            }
+        }
+        assert_eq!(rounded_up(1e6), 1_000_000);
     }
 }

@@ -258,22 +258,22 @@ impl Passage {
             [true, true] => return runs,
         };
         let mut weight = (-walked).exp();
-        let (mut passed, mut passed_after, mut hazard) = (0.0_f64, 0.0_f64, 0.0_f64);
+        let (mut passes, mut passed, mut passed_after) = (0.0_f64, 0.0_f64, 0.0_f64);
         for n in 1..=RUNS_MAX {
-            let passes = q * (state[1] + state[2]);
-            hazard = passes / (1.0 - passed).max(1e-9);
             passed += passes;
+            passes = q * (state[1] + state[2]);
             state = [
                 (1.0 - q) * (state[0] + state[2]),
                 q * state[0],
                 (1.0 - q) * state[1],
             ];
             weight *= walked / f64::from(n);
-            passed_after += weight * passed;
+            passed_after += weight * (passed + passes);
             if weight < 1e-12 && f64::from(n) > walked {
                 break;
             }
         }
+        let hazard = passes / (1.0 - passed).max(1e-9);
         let beyond = hazard.min(1.0) * (runs - walked);
         -(-passed_after.min(1.0 - 1e-12)).ln_1p() + beyond
     }

@@ -105,6 +105,9 @@ struct ErrorSize {
     usual: Mean,
     by_phase: Profile,
     magnitude: Mean,
+    /// The features that are the same at all anchors.
+    recent_log: f64,
+    season_log: f64,
 }
 
 impl ErrorSize {
@@ -115,6 +118,8 @@ impl ErrorSize {
             usual: Mean::default(),
             by_phase: Profile::new(setting.season(), 14),
             magnitude: Mean::default(),
+            recent_log: 0.0,
+            season_log: 0.0,
         }
     }
 
@@ -126,6 +131,8 @@ impl ErrorSize {
         self.usual.learn(size, 28.0 * season as f64);
         self.by_phase.learn(past.phase(0, season), size);
         self.magnitude.learn(value.abs(), 28.0 * season as f64);
+        self.recent_log = log_ratio(self.recent.value, self.usual.value);
+        self.season_log = log_ratio(self.season.value, self.usual.value);
     }
 
     /// Logarithms of how much larger than usual errors are; all zero when nothing is known.
@@ -134,12 +141,20 @@ impl ErrorSize {
         let season = self.by_phase.season();
         [
             1.0,
-            log_ratio(self.recent.value, usual),
-            log_ratio(self.season.value, usual),
+            self.recent_log,
+            self.season_log,
             log_ratio(self.by_phase.get(past.phase(steps, season)), usual),
             log_ratio(point.abs(), self.magnitude.value),
         ]
     }
+}
+
+/// What the windows hold before any error.
+fn prior_errors() -> [f64; PRIOR_ERRORS] {
+    std::array::from_fn(|i| {
+        let level = (i + 1) as f64 / (PRIOR_ERRORS + 1) as f64;
+        PRIOR_SPREAD * crate::normal_quantile(level)
+    })
 }
 
 /// Logarithm of the ratio of two sizes, each with a twentieth of the second added.
@@ -153,17 +168,13 @@ fn log_ratio(size: f64, usual: f64) -> f64 {
 }
 
 impl Band {
-    fn new(setting: &Setting, steps: usize) -> Self {
+    fn new(setting: &Setting, steps: usize, prior: &[f64]) -> Self {
         let stride = (2 * setting.longest_season() / WINDOW).max(1) as u32;
         let blank = Pending {
             point: f64::NAN,
             features: [0.0; FEATURES],
             atom: None,
         };
-        let prior = (1..=PRIOR_ERRORS).map(|rank| {
-            let level = rank as f64 / (PRIOR_ERRORS + 1) as f64;
-            PRIOR_SPREAD * crate::normal_quantile(level)
-        });
         Self {
             steps,
             stride,
@@ -172,7 +183,7 @@ impl Band {
             oldest: 0,
             usual: Mean::default(),
             scale: LeastSquares::new(vec![0.0; FEATURES], 0.3, 0.9995),
-            errors: SortedWindow::new(WINDOW, prior),
+            errors: SortedWindow::new(WINDOW, prior.iter().copied()),
             levels: LEVELS,
             atom: AtomShare::new(steps),
         }
@@ -197,17 +208,18 @@ impl Band {
     }
 
     fn learn_error(&mut self, error: f64, features: &Features) {
-        let scale = self.local_scale(features);
-        self.usual.learn(error.abs(), 4.0 * WINDOW as f64);
-        self.scale
-            .learn(features, log_ratio(error.abs(), self.usual.value), 3.0);
+        let predicted = self.scale.predict(features);
         if self.until_next == 0 {
             self.until_next = self.stride;
+            let scale = self.scale_of(predicted);
             if scale > 0.0 {
                 self.take_scaled(error / scale);
             }
         }
         self.until_next -= 1;
+        self.usual.learn(error.abs(), 4.0 * WINDOW as f64);
+        let surprise = log_ratio(error.abs(), self.usual.value) - predicted;
+        self.scale.learn_from(features, surprise, 3.0);
     }
 
     fn take_scaled(&mut self, error: f64) {
@@ -226,8 +238,11 @@ impl Band {
     }
 
     fn local_scale(&self, features: &Features) -> f64 {
-        let ratio = self.scale.predict(features).exp();
-        self.usual.value * ratio.clamp(1.0 / SCALE_RANGE, SCALE_RANGE)
+        self.scale_of(self.scale.predict(features))
+    }
+
+    fn scale_of(&self, predicted_log: f64) -> f64 {
+        self.usual.value * predicted_log.exp().clamp(1.0 / SCALE_RANGE, SCALE_RANGE)
     }
 
     /// The distribution of a value that is not the atom, then mixed with the atom.
@@ -308,12 +323,13 @@ impl Shape<'_> {
 
 impl<P: PointModel> Banded<P> {
     pub(super) fn new(setting: &Setting, point: P) -> Self {
+        let prior = prior_errors();
         Self {
             point,
             bands: setting
                 .anchors()
                 .into_iter()
-                .map(|steps| Band::new(setting, steps))
+                .map(|steps| Band::new(setting, steps, &prior))
                 .collect(),
             size: ErrorSize::new(setting),
             atom: Atom::new(setting),

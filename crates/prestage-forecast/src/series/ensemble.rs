@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::band::Banded;
 use super::grid::Gridded;
 use super::holt_winters::HoltWinters;
-use super::mstl::Mstl;
+use super::mstl::{Decomposed, Mstl};
 use super::registry::Entry;
 use super::regressors::Compression;
 use super::ridge::Ridge;
@@ -248,8 +248,13 @@ impl PointModel for Ensemble {
     }
 
     fn retrain(&mut self, past: &Past) {
-        self.holt_winters.retrain(past);
-        self.theta.retrain(past);
-        self.mstl.retrain(past);
+        let all = Decomposed::of(past);
+        self.holt_winters.retrain_on(past, &all);
+        self.mstl.retrain_on(past, &all);
+        match &all.profiles[..] {
+            // Its only season's profile is the shortest's alone, too.
+            [profile] => self.theta.retrain_on(&all.values, all.first, profile),
+            _ => self.theta.retrain(past),
+        }
     }
 }

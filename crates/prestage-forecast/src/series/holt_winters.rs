@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::band::Banded;
 use super::grid::Gridded;
-use super::mstl::decompose;
+use super::mstl::Decomposed;
 use super::registry::Entry;
 use super::{Past, PointModel, Setting};
 
@@ -90,12 +90,13 @@ impl HoltWinters {
         }
     }
 
-    /// The state before `values`: profiles of their decomposition, the level of their beginning.
-    fn started(values: &[f64], first: i64, past: &Past) -> Self {
+    /// The state before all values: profiles of their decomposition, the level of their beginning.
+    fn started(past: &Past, all: &Decomposed) -> Self {
+        let Decomposed { values, first, .. } = all;
         let mut start = Self::with(GRID[0], past.seasons());
-        start.seasonal = decompose(values, first, past.seasons());
+        start.seasonal.clone_from(&all.profiles);
         let beginning = &values[..past.season().max(4).min(values.len())];
-        let freed: Vec<f64> = (first..)
+        let freed: Vec<f64> = (*first..)
             .zip(beginning)
             .map(|(slot, value)| value - start.seasonal_at(slot))
             .collect();
@@ -128,8 +129,8 @@ impl HoltWinters {
             self.learnt = 1;
             return None;
         }
-        let expected = self.expected(slot - 1, 1);
         let base = self.level + DAMPING * self.trend + self.seasonal_at(slot);
+        let expected = base + self.constants.left * self.error;
         self.level += DAMPING * self.trend;
         self.trend *= DAMPING;
         let Some(value) = value else {
@@ -173,6 +174,39 @@ impl HoltWinters {
             profile[phase(slot, slots)] += gain * innovation;
         }
     }
+
+    /// See [`PointModel::retrain`].
+    pub(super) fn retrain_on(&mut self, past: &Past, all: &Decomposed) {
+        let values = &all.values;
+        if values.len() < 4 * past.season().max(2) {
+            return;
+        }
+        let start = Self::started(past, all);
+        let judged_from = values.len() / 2;
+        let mut best: Option<(f64, Self)> = None;
+        for constants in GRID {
+            let mut candidate = Self {
+                constants,
+                ..start.clone()
+            };
+            let mut loss = 0.0;
+            for (i, &value) in values.iter().enumerate() {
+                let error = candidate
+                    .step(all.first + i as i64, Some(value))
+                    .unwrap_or(0.0);
+                if i >= judged_from {
+                    // Far ahead the last error is forgotten: what is left of it must count too.
+                    loss += error.abs() + 0.5 * candidate.error.abs();
+                }
+            }
+            if best.as_ref().is_none_or(|(least, _)| loss < *least) {
+                best = Some((loss, candidate));
+            }
+        }
+        if let Some((_, candidate)) = best {
+            *self = candidate;
+        }
+    }
 }
 
 fn phase(slot: i64, season: usize) -> usize {
@@ -189,34 +223,7 @@ impl PointModel for HoltWinters {
     }
 
     fn retrain(&mut self, past: &Past) {
-        let values = past.to_vec();
-        if values.len() < 4 * past.season().max(2) {
-            return;
-        }
-        let first = past.slot() + 1 - values.len() as i64;
-        let start = Self::started(&values, first, past);
-        let judged_from = values.len() / 2;
-        let mut best: Option<(f64, Self)> = None;
-        for constants in GRID {
-            let mut candidate = Self {
-                constants,
-                ..start.clone()
-            };
-            let mut loss = 0.0;
-            for (i, &value) in values.iter().enumerate() {
-                let error = candidate.step(first + i as i64, Some(value)).unwrap_or(0.0);
-                if i >= judged_from {
-                    // Far ahead the last error is forgotten: what is left of it must count too.
-                    loss += error.abs() + 0.5 * candidate.error.abs();
-                }
-            }
-            if best.as_ref().is_none_or(|(least, _)| loss < *least) {
-                best = Some((loss, candidate));
-            }
-        }
-        if let Some((_, candidate)) = best {
-            *self = candidate;
-        }
+        self.retrain_on(past, &Decomposed::of(past));
     }
 }
 

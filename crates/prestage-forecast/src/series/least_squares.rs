@@ -34,19 +34,33 @@ impl LeastSquares {
     }
 
     /// The prediction for `features`.
-    pub(super) fn predict(&self, features: &[f64]) -> f64 {
-        self.weights.iter().zip(features).map(|(w, x)| w * x).sum()
+    pub(super) fn predict<const N: usize>(&self, features: &[f64; N]) -> f64 {
+        dot(
+            self.weights
+                .as_chunks::<N>()
+                .0
+                .first()
+                .expect("as many weights as features"),
+            features,
+        )
     }
 
     /// Moves towards `target`; an error beyond `clip` counts as `clip`.
     pub(super) fn learn<const N: usize>(&mut self, features: &[f64; N], target: f64, clip: f64) {
+        self.learn_from(features, target - self.predict(features), clip);
+    }
+
+    /// The same for whoever knows the `error` of the prediction for `features` already.
+    pub(super) fn learn_from<const N: usize>(
+        &mut self,
+        features: &[f64; N],
+        error: f64,
+        clip: f64,
+    ) {
         assert_eq!(N, self.weights.len(), "features and weights differ");
-        let error = (target - self.predict(features)).clamp(-clip, clip);
-        let mut spread = [0.0; N];
-        for (s, row) in spread.iter_mut().zip(self.covariance.as_chunks::<N>().0) {
-            *s = row.iter().zip(features).map(|(p, x)| p * x).sum();
-        }
-        let along: f64 = spread.iter().zip(features).map(|(s, x)| s * x).sum();
+        let error = error.clamp(-clip, clip);
+        let spread = self.spread(features);
+        let along = dot(&spread, features);
         if !(along >= 0.0 && along.is_finite() && error.is_finite()) {
             // Rounding has eaten the covariance: start its estimate again, keep the weights.
             *self = Self::new(
@@ -63,16 +77,35 @@ impl LeastSquares {
         self.shrink(&spread, scale);
     }
 
+    /// Covariance times features. The covariance is symmetric, so its rows stand for its columns: sums of
+    /// rows go side by side in the processor's lanes, sums along a row would wait for each other.
+    fn spread<const N: usize>(&self, features: &[f64; N]) -> [f64; N] {
+        let mut spread = [0.0; N];
+        for (row, x) in self.covariance.as_chunks::<N>().0.iter().zip(features) {
+            for (s, p) in spread.iter_mut().zip(row) {
+                *s += x * p;
+            }
+        }
+        spread
+    }
+
     /// The covariance after a sample, widened by what is forgotten.
     fn shrink<const N: usize>(&mut self, spread: &[f64; N], scale: f64) {
         let rows = self.covariance.as_chunks_mut::<N>().0;
         let widening = 1.0 / self.forgetting.sqrt();
-        let mut widen = [1.0; N];
-        for (i, widen) in widen.iter_mut().enumerate() {
-            if rows[i][i] < self.prior {
-                *widen = widening;
+        let forgets: [bool; N] = std::array::from_fn(|i| rows[i][i] < self.prior);
+        if forgets.iter().all(|&forgets| forgets) {
+            // What nearly every sample meets has a loop of its own, with one factor for all.
+            let factor = widening * widening;
+            for (row, s) in rows.iter_mut().zip(spread) {
+                let gain = scale * s;
+                for (p, s) in row.iter_mut().zip(spread) {
+                    *p = (*p - gain * s) * factor;
+                }
             }
+            return;
         }
+        let widen = forgets.map(|forgets| if forgets { widening } else { 1.0 });
         for (i, row) in rows.iter_mut().enumerate() {
             let gain = scale * spread[i];
             for (j, p) in row.iter_mut().enumerate() {
@@ -80,6 +113,19 @@ impl LeastSquares {
             }
         }
     }
+}
+
+/// Sum of products, in four sums that do not wait for each other.
+fn dot<const N: usize>(a: &[f64; N], b: &[f64; N]) -> f64 {
+    let mut sums = [0.0; 4];
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<4>(), b.as_chunks::<4>());
+    for (a, b) in a.iter().zip(b) {
+        for (sum, (a, b)) in sums.iter_mut().zip(a.iter().zip(b)) {
+            *sum += a * b;
+        }
+    }
+    let rest: f64 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
+    (sums[0] + sums[2]) + (sums[1] + sums[3]) + rest
 }
 
 #[cfg(test)]

@@ -63,6 +63,18 @@ impl Mstl {
             .sum()
     }
 
+    /// See [`PointModel::retrain`].
+    pub(super) fn retrain_on(&mut self, past: &Past, all: &Decomposed) {
+        self.profiles.clone_from(&all.profiles);
+        self.started = false;
+        let mut deviations = Vec::with_capacity(all.values.len());
+        for (slot, value) in (all.first..).zip(&all.values) {
+            self.track(value - self.seasonal(slot), past.season());
+            deviations.push(self.remainder - self.level);
+        }
+        self.correlation = autocorrelation(&deviations);
+    }
+
     /// Goes on with one remainder.
     fn track(&mut self, remainder: f64, season: usize) {
         if !self.started {
@@ -89,16 +101,28 @@ impl PointModel for Mstl {
     }
 
     fn retrain(&mut self, past: &Past) {
+        self.retrain_on(past, &Decomposed::of(past));
+    }
+}
+
+/// What is remembered and the profiles of its seasons.
+pub(super) struct Decomposed {
+    pub(super) values: Vec<f64>,
+    /// Slot of the first value.
+    pub(super) first: i64,
+    pub(super) profiles: Vec<Vec<f64>>,
+}
+
+impl Decomposed {
+    pub(super) fn of(past: &Past) -> Self {
         let values = past.to_vec();
         let first = past.slot() + 1 - values.len() as i64;
-        self.profiles = decompose(&values, first, past.seasons());
-        self.started = false;
-        let mut deviations = Vec::with_capacity(values.len());
-        for (i, value) in values.iter().enumerate() {
-            self.track(value - self.seasonal(first + i as i64), past.season());
-            deviations.push(self.remainder - self.level);
+        let profiles = decompose(&values, first, past.seasons());
+        Self {
+            values,
+            first,
+            profiles,
         }
-        self.correlation = autocorrelation(&deviations);
     }
 }
 
@@ -109,25 +133,25 @@ pub(super) fn decompose(values: &[f64], first: i64, seasons: &[usize]) -> Vec<Ve
     let Some(&longest) = seasons.iter().rfind(|&&season| seen(season)) else {
         return profiles;
     };
-    let phase = |i: usize, season: usize| (first + i as i64).rem_euclid(season as i64) as usize;
     let trend = moving_mean(values, longest);
+    let freed: Vec<f64> = values.iter().zip(&trend).map(|(x, t)| x - t).collect();
+    let (mut rest, mut group) = (Vec::new(), Vec::new());
     for _ in 0..PASSES {
-        for which in 0..seasons.len() {
+        for which in (0..seasons.len()).filter(|&which| seen(seasons[which])) {
+            rest.clone_from(&freed);
+            for (_, other) in profiles.iter().enumerate().filter(|(i, _)| *i != which) {
+                let phase = first.rem_euclid(other.len() as i64) as usize;
+                let repeated = other.iter().cycle().skip(phase);
+                rest.iter_mut().zip(repeated).for_each(|(x, o)| *x -= o);
+            }
             let season = seasons[which];
-            if !seen(season) {
-                continue;
-            }
-            let mut groups: Vec<Vec<f64>> = vec![Vec::new(); season];
-            for (i, value) in values.iter().enumerate() {
-                let others: f64 = profiles
-                    .iter()
-                    .enumerate()
-                    .filter(|(other, _)| *other != which)
-                    .map(|(_, profile)| profile[phase(i, profile.len())])
-                    .sum();
-                groups[phase(i, season)].push(value - trend[i] - others);
-            }
-            profiles[which] = centred(groups.iter_mut().map(|group| median(group)).collect());
+            let medians = (0..season).map(|phase| {
+                let offset = (phase as i64 - first).rem_euclid(season as i64) as usize;
+                group.clear();
+                group.extend(rest.iter().skip(offset).step_by(season));
+                median(&mut group)
+            });
+            profiles[which] = centred(medians.collect());
         }
     }
     profiles

@@ -20,6 +20,8 @@ pub struct Past {
     /// A ring: slot `s` is at `s` modulo the length.
     values: Vec<f64>,
     slot: i64,
+    /// Where in the ring the newest slot is.
+    newest: usize,
     /// Slots held, at most all of the ring.
     len: usize,
     newest_is_observed: bool,
@@ -32,6 +34,7 @@ impl Past {
             seasons: setting.seasons().to_vec(),
             values: vec![0.0; kept.max(SLOTS_MIN)],
             slot: 0,
+            newest: 0,
             len: 0,
             newest_is_observed: false,
         }
@@ -43,8 +46,8 @@ impl Past {
         let filled = value.unwrap_or_else(|| self.expected_naively());
         self.slot = slot;
         self.newest_is_observed = value.is_some();
-        let index = self.index(slot);
-        self.values[index] = filled;
+        self.newest = self.index(slot);
+        self.values[self.newest] = filled;
         self.len = (self.len + 1).min(self.values.len());
     }
 
@@ -52,6 +55,7 @@ impl Past {
     pub(super) fn skip(&mut self, slots: i64) {
         let kept: Vec<f64> = (0..self.len).map(|back| self.back(back)).collect();
         self.slot += slots;
+        self.newest = self.index(self.slot);
         for (back, value) in kept.into_iter().enumerate() {
             let index = self.index(self.slot - back as i64);
             self.values[index] = value;
@@ -100,12 +104,11 @@ impl Past {
         if self.len == 0 {
             return 0.0;
         }
-        let newest = self.slot.rem_euclid(self.values.len() as i64) as usize;
         let back = slots.min(self.len - 1);
-        let index = if newest >= back {
-            newest - back
+        let index = if self.newest >= back {
+            self.newest - back
         } else {
-            newest + self.values.len() - back
+            self.newest + self.values.len() - back
         };
         self.values[index]
     }

@@ -2,7 +2,8 @@
 //!
 //! All values are compressed (linear near zero, logarithmic far from it) or left as they are, in
 //! units of the series' usual size, and relative to the mean of the last season: a level shift
-//! moves the target and the regressors alike.
+//! moves the target and the regressors alike. A value is compressed once, when it is new, and the angles of a
+//! target slot are the newest slot's turned on: an update asks for rows at every anchor.
 use serde::{Deserialize, Serialize};
 use std::f64::consts::TAU;
 
@@ -35,15 +36,88 @@ pub enum Compression {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Regressors {
     compression: Compression,
-    seasons: Vec<usize>,
+    /// The shortest and the longest, 1 without any.
+    seasons: [usize; 2],
     /// What counts as one; zero until a season has been seen.
     unit: f64,
     centre: Tracked,
     slow: Tracked,
     fast: Tracked,
     profiles: Vec<Profile>,
+    lags: Lags,
+    /// Of the newest slot in the shortest and in the longest season.
+    angles: [Angle; 2],
     low: f64,
     high: f64,
+}
+
+/// A slot that rows are asked for.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Target {
+    steps: usize,
+    /// What the angles of the shortest and of the longest season turn on the way there.
+    turns: [Angle; 2],
+}
+
+/// Sine and cosine of a place in a season; zeros without a season.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct Angle {
+    sin: f64,
+    cos: f64,
+}
+
+impl Angle {
+    fn of(phase: usize, season: usize) -> Self {
+        if season < 2 {
+            return Self::default();
+        }
+        let (sin, cos) = (TAU * phase as f64 / season as f64).sin_cos();
+        Self { sin, cos }
+    }
+
+    fn turned(self, by: Self) -> Self {
+        Self {
+            sin: self.sin * by.cos + self.cos * by.sin,
+            cos: self.cos * by.cos - self.sin * by.sin,
+        }
+    }
+}
+
+/// The newest values, compressed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Lags {
+    /// A ring once it is as long as `kept`.
+    values: Vec<f64>,
+    newest: usize,
+    kept: usize,
+}
+
+impl Lags {
+    fn push(&mut self, value: f64) {
+        if self.values.len() < self.kept {
+            self.newest = self.values.len();
+            self.values.push(value);
+        } else {
+            self.newest = (self.newest + 1) % self.kept;
+            self.values[self.newest] = value;
+        }
+    }
+
+    /// The value `slots` before the newest, or the oldest that is kept.
+    fn back(&self, slots: usize) -> f64 {
+        let back = slots.min(self.values.len() - 1);
+        let index = if self.newest >= back {
+            self.newest - back
+        } else {
+            self.newest + self.values.len() - back
+        };
+        self.values[index]
+    }
+
+    /// As [`Past::season_ago`].
+    fn season_ago(&self, steps: usize, season: usize) -> f64 {
+        self.back(steps.div_ceil(season) * season - steps)
+    }
 }
 
 /// An exponentially weighted mean that starts as a plain one.
@@ -74,7 +148,7 @@ impl Regressors {
         let season = setting.season().max(6) as f64;
         Self {
             compression,
-            seasons: setting.seasons().to_vec(),
+            seasons: [setting.season(), setting.longest_season()],
             unit: 0.0,
             centre: Tracked::over(season),
             slow: Tracked::over(7.0 * season),
@@ -84,8 +158,22 @@ impl Regressors {
                 .iter()
                 .map(|&season| Profile::new(season, 8))
                 .collect(),
+            lags: Lags {
+                values: Vec::new(),
+                newest: 0,
+                kept: setting.longest_season() + 2,
+            },
+            angles: [Angle::default(); 2],
             low: f64::INFINITY,
             high: f64::NEG_INFINITY,
+        }
+    }
+
+    /// The slot `steps` ahead as a target.
+    pub fn target(&self, steps: usize) -> Target {
+        Target {
+            steps,
+            turns: self.seasons.map(|season| Angle::of(steps % season, season)),
         }
     }
 
@@ -97,19 +185,25 @@ impl Regressors {
     /// The newest slot of `past` is new.
     pub fn learn(&mut self, past: &Past) {
         if self.unit > 0.0 {
+            self.lags.push(self.compress(past.newest()));
             if past.observed().is_some() {
                 self.take(past, 0);
             }
         } else if past.len() > past.season().max(8) {
             self.unit = usual_size(&past.to_vec());
             for back in (0..past.len()).rev() {
+                self.lags.push(self.compress(past.back(back)));
                 self.take(past, back);
             }
         }
+        self.angles = self
+            .seasons
+            .map(|season| Angle::of(past.phase(0, season), season));
     }
 
+    /// Goes on with the newest of the lags, which is `back` slots old.
     fn take(&mut self, past: &Past, back: usize) {
-        let value = self.compress(past.back(back));
+        let value = self.newest();
         self.centre.learn(value);
         self.slow.learn(value);
         self.fast.learn(value);
@@ -131,7 +225,12 @@ impl Regressors {
         );
     }
 
-    pub fn compress(&self, value: f64) -> f64 {
+    /// The newest value, compressed; only when ready.
+    pub fn newest(&self) -> f64 {
+        self.lags.back(0)
+    }
+
+    fn compress(&self, value: f64) -> f64 {
         // Beyond the bound squares would overflow; no load grows so much.
         let units = (value / self.unit).clamp(-UNITS_MAX, UNITS_MAX);
         match self.compression {
@@ -159,26 +258,25 @@ impl Regressors {
         value.clamp(self.low - margin, self.high + margin)
     }
 
-    /// The regressors of the slot `steps` ahead.
-    pub fn row(&self, past: &Past, steps: usize) -> Row {
+    /// The regressors of a target; only when ready.
+    pub fn row(&self, past: &Past, target: &Target) -> Row {
+        let Target { steps, turns } = *target;
         let centre = self.centre.mean;
-        let newest = self.compress(past.newest()) - centre;
-        let short = past.season();
-        let season_ago = self.compress(past.season_ago(steps, short)) - centre;
-        let long_ago = match past.longest_season() {
-            long if long > short && past.len() >= long => {
-                self.compress(past.season_ago(steps, long)) - centre
-            }
-            _ => season_ago,
+        let [short, long] = self.seasons;
+        let season_ago = self.lags.season_ago(steps, short) - centre;
+        let long_ago = if long > short && past.len() >= long {
+            self.lags.season_ago(steps, long) - centre
+        } else {
+            season_ago
         };
         let (profile, long_profile) = self.profiles_at(past, steps);
         let (profile_now, long_profile_now) = self.profiles_at(past, 0);
-        let (day_sin, day_cos) = self.angle(past, steps, short);
-        let (week_sin, week_cos) = self.angle(past, steps, past.longest_season());
+        let day = self.angles[0].turned(turns[0]);
+        let week = self.angles[1].turned(turns[1]);
         [
             1.0,
-            newest,
-            self.compress(past.back(1)) - centre,
+            self.newest() - centre,
+            self.lags.back(1) - centre,
             self.fast.mean - centre,
             season_ago,
             long_ago,
@@ -186,12 +284,12 @@ impl Regressors {
             long_profile - centre,
             profile_now - centre,
             long_profile_now - centre,
-            self.compress(past.back(short)) - centre,
+            self.lags.back(short) - centre,
             self.slow.mean - centre,
-            day_sin,
-            day_cos,
-            week_sin,
-            week_cos,
+            0.1 * day.sin,
+            0.1 * day.cos,
+            0.1 * week.sin,
+            0.1 * week.cos,
         ]
     }
 
@@ -206,14 +304,6 @@ impl Regressors {
             .last()
             .filter(|profile| past.len() >= profile.season());
         (short, long.map_or(short, at))
-    }
-
-    fn angle(&self, past: &Past, steps: usize, season: usize) -> (f64, f64) {
-        if season < 2 {
-            return (0.0, 0.0);
-        }
-        let (sin, cos) = (TAU * past.phase(steps, season) as f64 / season as f64).sin_cos();
-        (0.1 * sin, 0.1 * cos)
     }
 }
 

@@ -12,7 +12,7 @@ use super::grid::Gridded;
 use super::least_squares::LeastSquares;
 use super::registry::Entry;
 use super::regressors::{
-    Compression, LONG_PROFILE, NEWEST, PROFILE, REGRESSORS, Regressors, Row, SEASON_AGO,
+    Compression, LONG_PROFILE, NEWEST, PROFILE, REGRESSORS, Regressors, Row, SEASON_AGO, Target,
 };
 use super::setting::nearest_anchor;
 use super::{Past, PointModel, Setting};
@@ -48,6 +48,7 @@ pub(super) struct Ridge {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Fit {
     steps: usize,
+    slot: Target,
     squares: LeastSquares,
     /// Ring of rows whose targets have not arrived, with the centre they are relative to.
     pending: Vec<Option<(Row, f64)>>,
@@ -57,7 +58,7 @@ struct Fit {
 }
 
 impl Fit {
-    fn new(steps: usize) -> Self {
+    fn new(steps: usize, slot: Target) -> Self {
         let mut weights = vec![0.0; REGRESSORS];
         weights[NEWEST] = 0.2;
         weights[SEASON_AGO] = 0.2;
@@ -65,6 +66,7 @@ impl Fit {
         weights[LONG_PROFILE] = 0.2;
         Self {
             steps,
+            slot,
             squares: LeastSquares::new(weights, PRIOR, FORGETTING),
             pending: vec![None; steps],
             oldest: 0,
@@ -83,11 +85,11 @@ impl Fit {
         } else {
             CUT * self.usual_error
         };
-        let error = (target - self.squares.predict(row)).abs();
-        self.squares.learn(row, target, cut);
+        let error = target - self.squares.predict(row);
+        self.squares.learn_from(row, error, cut);
         self.learnt = self.learnt.saturating_add(1);
         let memory = f64::from(self.learnt.min(300));
-        self.usual_error += (error.min(2.0 * cut) - self.usual_error) / memory;
+        self.usual_error += (error.abs().min(2.0 * cut) - self.usual_error) / memory;
     }
 
     fn expect(&mut self, row: Option<(Row, f64)>) {
@@ -98,24 +100,29 @@ impl Fit {
 
 impl Ridge {
     pub(super) fn new(setting: &Setting, compression: Compression) -> Self {
+        let regressors = Regressors::new(setting, compression);
+        let anchors = setting.anchors().into_iter();
         Self {
-            regressors: Regressors::new(setting, compression),
-            fits: setting.anchors().into_iter().map(Fit::new).collect(),
+            fits: anchors
+                .map(|steps| Fit::new(steps, regressors.target(steps)))
+                .collect(),
+            regressors,
         }
     }
 }
 
 impl PointModel for Ridge {
     fn learn(&mut self, past: &Past) {
-        if let (Some(value), true) = (past.observed(), self.regressors.is_ready()) {
-            let value = self.regressors.compress(value);
-            self.fits.iter_mut().for_each(|fit| fit.learn(value));
-        }
         self.regressors.learn(past);
         let is_ready = self.regressors.is_ready();
+        if is_ready && past.observed().is_some() {
+            // Nothing pends before the regressors are ready.
+            let value = self.regressors.newest();
+            self.fits.iter_mut().for_each(|fit| fit.learn(value));
+        }
         for fit in &mut self.fits {
             let row = is_ready.then(|| {
-                let row = self.regressors.row(past, fit.steps);
+                let row = self.regressors.row(past, &fit.slot);
                 (row, self.regressors.centre())
             });
             fit.expect(row);
@@ -128,7 +135,7 @@ impl PointModel for Ridge {
         }
         let anchors = self.fits.iter().map(|fit| fit.steps);
         let fit = &self.fits[nearest_anchor(anchors, steps)];
-        let row = self.regressors.row(past, steps);
+        let row = self.regressors.row(past, &self.regressors.target(steps));
         let value = self.regressors.centre() + fit.squares.predict(&row);
         self.regressors.expand(self.regressors.within_range(value))
     }

@@ -49,6 +49,30 @@ impl Theta {
     fn seasonal(&self, slot: i64) -> f64 {
         self.profile[slot.rem_euclid(self.profile.len() as i64) as usize]
     }
+
+    /// See [`PointModel::retrain`]: on all that is remembered and the shortest season's profile in it.
+    pub(super) fn retrain_on(&mut self, values: &[f64], first: i64, profile: &[f64]) {
+        let season = self.profile.len();
+        if values.len() < 2 * season.max(4) {
+            return;
+        }
+        if season > 1 {
+            self.profile.copy_from_slice(profile);
+        }
+        let freed: Vec<f64> = (first..)
+            .zip(values)
+            .map(|(slot, value)| value - self.seasonal(slot))
+            .collect();
+        self.drift = 0.5 * slope(&freed);
+        let best = GRID
+            .into_iter()
+            .map(|smoothing| (smoothed(&freed, smoothing, self.drift), smoothing))
+            .min_by(|(a, _), (b, _)| a.loss.total_cmp(&b.loss));
+        if let Some((fit, smoothing)) = best {
+            self.smoothing = smoothing;
+            self.level = fit.level;
+        }
+    }
 }
 
 impl PointModel for Theta {
@@ -69,28 +93,10 @@ impl PointModel for Theta {
 
     fn retrain(&mut self, past: &Past) {
         let values = past.to_vec();
-        let season = self.profile.len();
-        if values.len() < 2 * season.max(4) {
-            return;
-        }
         let first = past.slot() + 1 - values.len() as i64;
-        if season > 1 {
-            let profiles = decompose(&values, first, &[season]);
-            self.profile = profiles.into_iter().next().unwrap_or_default();
-        }
-        let freed: Vec<f64> = (first..)
-            .zip(&values)
-            .map(|(slot, value)| value - self.seasonal(slot))
-            .collect();
-        self.drift = 0.5 * slope(&freed);
-        let best = GRID
-            .into_iter()
-            .map(|smoothing| (smoothed(&freed, smoothing, self.drift), smoothing))
-            .min_by(|(a, _), (b, _)| a.loss.total_cmp(&b.loss));
-        if let Some((fit, smoothing)) = best {
-            self.smoothing = smoothing;
-            self.level = fit.level;
-        }
+        let season = self.profile.len();
+        let mut profiles = decompose(&values, first, &[season]);
+        self.retrain_on(&values, first, &profiles.swap_remove(0));
     }
 }
 
