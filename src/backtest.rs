@@ -9,6 +9,9 @@ mod series;
 mod summary;
 
 pub use compare::{Comparison, Options, Part, SeriesResult, Task, compare};
-pub use events::{EventSummary, RecordedEvents, compare_events};
+pub use events::{
+    EventSummary, RecordedEvents, RecordedSignals, StreamVerdict, Verdict, compare_events,
+    compare_fixes,
+};
 pub use series::{Recorded, RecordedSeries, read};
 pub use summary::{ModelSummary, summarize};

@@ -28,9 +28,9 @@ pub use dependency::DependencyModel;
 pub use hazard::Hazard;
 pub use model::{
     Entry, NEED_MODELS, NeedModel, NeedModelInput, RequiredReplicas, RestoreError, entry,
-    required_replicas,
+    required_replicas, time_to_need,
 };
 pub use normal::{normal_cdf, normal_quantile};
 pub use release::ReleaseModel;
 pub use scaling::ScalingModel;
-pub use suite::SuiteModel;
+pub use suite::{SuiteGrowth, SuiteModel};
