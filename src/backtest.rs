@@ -10,7 +10,10 @@ mod series;
 mod summary;
 
 pub use compare::{Comparison, Options, Part, SeriesResult, Task, compare};
-pub use events::{EventSummary, RecordedEvents, compare_events};
+pub use events::{
+    EventSummary, RecordedEvents, RecordedSignals, StreamVerdict, Verdict, compare_events,
+    compare_fixes,
+};
 pub use fans::{Fan, Rank, fans};
 pub use series::{Recorded, RecordedSeries, read};
 pub use summary::{ModelSummary, summarize};

@@ -1,40 +1,34 @@
 //! Need models on the events of recorded histories, beside the histogram of gaps and the mean rate.
-use std::collections::{BTreeMap, BTreeSet};
+mod fixes;
+mod streams;
+mod upstream;
 
-use prestage_forecast::backtest::{EventStream, Said, log_score, walk_events};
+use std::collections::BTreeMap;
+
+use prestage_forecast::backtest::{
+    EventStream, Said, Signals, log_score, walk_in_fleet, walk_signals,
+};
 use prestage_forecast::{Entry, NEED_MODELS};
-use prestage_telemetry::history::{CiRun, DependencyChange, ReleaseKind};
-use prestage_telemetry::{History, Metric, Span, Timestamp};
+use prestage_telemetry::{Span, Timestamp};
 use rayon::prelude::*;
+
+pub use fixes::RecordedSignals;
+pub(super) use fixes::{Dependencies, of_history as signals_of_history};
+pub use streams::RecordedEvents;
+pub(super) use streams::of_history;
+pub(super) use upstream::{is_table, read as read_packages};
 
 use super::Part;
 use crate::statistics::{Bootstrap, Grid, Interval, mean};
 
-/// Needs a stream must have to be scored.
-const NEEDS_MIN: usize = 10;
 /// Origins followed by a need that a stream must have to be called predictable.
 const OUTCOMES_MIN: usize = 3;
-/// Runs whose median decides whether a suite is over its budget.
-const SUITE_WINDOW: usize = 3;
-/// A suite's budget over its usual time before the scoring.
-const SUITE_BUDGET_FACTOR: f64 = 1.2;
 /// Outcomes of neighbouring origins depend on each other: intervals are over blocks of this length.
 const BLOCK: Span = Span::from_days(28);
 /// Bins of equal size in which probabilities and outcomes are compared.
 const BINS: usize = 10;
 /// Seed of the bootstrap over blocks.
 const SEED: u64 = 1;
-
-/// The streams of one need type in one history.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RecordedEvents {
-    /// `world` or `world/suite`.
-    pub name: String,
-    /// The need type, in snake case.
-    pub need: &'static str,
-    /// What a model sees, and the needs.
-    pub stream: EventStream,
-}
 
 /// A model on all streams of its need type.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,142 +55,77 @@ pub struct EventSummary {
     pub ece: f64,
     /// Mean probability and frequency in each bin.
     pub reliability: Vec<(f64, f64)>,
+    /// Stream by stream, in the order of the histories.
+    pub verdicts: Vec<StreamVerdict>,
+}
+
+impl EventSummary {
     /// Streams on which the gain over the rate is clear of zero; the others could not be
     /// predicted better than by their rate.
-    pub predictable: Vec<String>,
-}
-
-/// All event streams of a history that have needs enough.
-pub fn of_history(history: &History) -> Vec<RecordedEvents> {
-    let name = &history.world.world;
-    let mut streams = vec![
-        RecordedEvents {
-            name: name.clone(),
-            need: "feature_release",
-            stream: releases(history),
-        },
-        RecordedEvents {
-            name: name.clone(),
-            need: "dependency_update",
-            stream: dependencies(history),
-        },
-    ];
-    let mut suites: BTreeMap<&str, Vec<&CiRun>> = BTreeMap::new();
-    for run in &history.ci_runs {
-        suites.entry(&run.suite).or_default().push(run);
+    pub fn predictable(&self) -> Vec<&str> {
+        let found = self
+            .verdicts
+            .iter()
+            .filter(|one| one.verdict.is_predictable());
+        found.map(|one| one.stream.as_str()).collect()
     }
-    streams.extend(suites.into_iter().map(|(suite, runs)| RecordedEvents {
-        name: format!("{name}/{suite}"),
-        need: "test_suite",
-        stream: suite_stream(&runs),
-    }));
-    streams.retain(|events| {
-        let least = if events.need == "test_suite" {
-            1
-        } else {
-            NEEDS_MIN
-        };
-        events.stream.needs.len() >= least
-    });
-    streams
 }
 
-/// Commits and releases; tags of one commit are one release, tags that are no version are none.
-fn releases(history: &History) -> EventStream {
-    let mut seen = BTreeSet::new();
-    let mut needs: Vec<Timestamp> = history
-        .releases
-        .iter()
-        .filter(|row| row.kind != ReleaseKind::Other && seen.insert(&row.commit))
-        .map(|row| Timestamp::from_seconds(row.tag_epoch))
-        .collect();
-    needs.sort_unstable();
-    let commits = history.commits.iter().map(|row| {
-        let at = Timestamp::from_seconds(row.commit_epoch);
-        (at, Metric::CommitsTotal, 1.0)
-    });
-    stream(needs, Metric::ReleasesTotal, commits)
+/// What a model was worth on one stream.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StreamVerdict {
+    /// `world` or `world/suite`.
+    pub stream: String,
+    /// Origins at which the model was asked.
+    pub origins: usize,
+    /// Origins that were followed by a need within the horizon.
+    pub followed: usize,
+    /// Gain over the histogram, nats an origin, with its interval; `None` for a stream of one block.
+    pub vs_histogram: Option<Interval>,
+    /// Gain over the mean rate.
+    pub vs_poisson: Option<Interval>,
+    /// The two gains in words.
+    pub verdict: Verdict,
 }
 
-/// Updates of dependencies that are direct or may be, and advisories that hit the version in use,
-/// which are a signal too.
-fn dependencies(history: &History) -> EventStream {
-    let mut seen = BTreeSet::new();
-    let updates = history.deps.iter().filter(|row| {
-        row.change == DependencyChange::Update
-            && row.direct != Some(false)
-            && seen.insert(&row.commit)
-    });
-    let exposures: BTreeSet<i64> = history
-        .advisories
-        .iter()
-        .filter(|row| row.exposed_at_publish)
-        .map(|row| row.publish_epoch)
-        .collect();
-    let mut needs: Vec<Timestamp> = updates
-        .map(|row| row.epoch)
-        .chain(exposures.iter().copied())
-        .map(Timestamp::from_seconds)
-        .collect();
-    needs.sort_unstable();
-    let signals = exposures.iter().map(|&epoch| {
-        let at = Timestamp::from_seconds(epoch);
-        (at, Metric::AdvisoriesTotal, 1.0)
-    });
-    stream(needs, Metric::DependencyUpdatesTotal, signals)
+/// Whether a stream could be predicted. An interval is of 95 %.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The gains over the histogram and over the rate are clear of zero.
+    Better,
+    /// Only the gain over the rate is.
+    BetterThanRate,
+    /// No better than the rate.
+    Unpredictable,
+    /// Fewer than three origins were followed by a need: no gain would mean anything.
+    TooFewNeeds,
 }
 
-/// The runs of a suite. It needs a shard when the median of three runs is over the budget of its
-/// shards, and is given one.
-fn suite_stream(runs: &[&CiRun]) -> EventStream {
-    let quarter = &runs[..(runs.len() / 4).max(1)];
-    let usual: Vec<f64> = quarter.iter().map(|run| run.duration_s).collect();
-    let budget_s = SUITE_BUDGET_FACTOR * crate::statistics::median(&usual);
-    let mut shards = 1.0;
-    let mut found = EventStream {
-        suite_budget_s: budget_s.max(1e-3),
-        ..EventStream::default()
-    };
-    let mut recent: Vec<f64> = Vec::new();
-    for run in runs {
-        let at = Timestamp::from_seconds(run.epoch);
-        if found.samples.is_empty() {
-            found.samples.push((at, Metric::TestShards, shards));
-        }
-        found
-            .samples
-            .push((at, Metric::TestSuiteSeconds, run.duration_s));
-        recent.push(run.duration_s);
-        let window = &recent[recent.len().saturating_sub(SUITE_WINDOW)..];
-        let seconds = crate::statistics::median(window);
-        if window.len() == SUITE_WINDOW && seconds > found.suite_budget_s * shards {
-            shards = (seconds * 1.1 / found.suite_budget_s).ceil();
-            found.needs.push(at);
-            found.samples.push((at, Metric::TestShards, shards));
-        } else if shards > 1.0 && seconds < 0.6 * found.suite_budget_s * (shards - 1.0) {
-            shards -= 1.0;
-            found.samples.push((at, Metric::TestShards, shards));
+impl Verdict {
+    fn of(said: &Vec<Said>, vs_histogram: Option<Interval>, vs_poisson: Option<Interval>) -> Self {
+        let is_clear = |gain: Option<Interval>| gain.is_some_and(|gain| gain.lower > 0.0);
+        let followed = said.iter().filter(|said| said.happened).count();
+        match (is_clear(vs_poisson), is_clear(vs_histogram)) {
+            _ if followed < OUTCOMES_MIN => Self::TooFewNeeds,
+            (true, true) => Self::Better,
+            (true, false) => Self::BetterThanRate,
+            (false, _) => Self::Unpredictable,
         }
     }
-    found
-}
 
-/// Needs as samples of `metric`, merged with other samples; the other samples of a moment come first.
-/// Nothing is known before the first need.
-fn stream(
-    needs: Vec<Timestamp>,
-    metric: Metric,
-    others: impl Iterator<Item = (Timestamp, Metric, f64)>,
-) -> EventStream {
-    let first = needs.first().copied().unwrap_or(Timestamp::MAX);
-    let mut samples: Vec<(Timestamp, Metric, f64)> =
-        others.filter(|(at, ..)| *at >= first).collect();
-    samples.extend(needs.iter().map(|&at| (at, metric, 1.0)));
-    samples.sort_by_key(|&(at, ..)| at);
-    EventStream {
-        samples,
-        needs,
-        suite_budget_s: 1.0,
+    /// Whether the model is surely better than the rate.
+    pub const fn is_predictable(self) -> bool {
+        matches!(self, Self::Better | Self::BetterThanRate)
+    }
+
+    /// In tables and JSON.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Better => "better than histogram and rate",
+            Self::BetterThanRate => "better than the rate",
+            Self::Unpredictable => "unpredictable: no better than the rate",
+            Self::TooFewNeeds => "too few needs to say",
+        }
     }
 }
 
@@ -214,15 +143,55 @@ fn summarize_events(
     part: Part,
     horizon: Span,
 ) -> Option<EventSummary> {
-    let walked: Vec<(&str, Vec<Said>)> = streams
+    let fleet: Vec<&RecordedEvents> = streams
         .iter()
-        .filter(|events| events.need == entry.need)
-        .map(|events| {
-            let said = walk_events(entry, &events.stream, window(&events.stream, part), horizon);
-            (events.name.as_str(), said)
-        })
-        .filter(|(_, said)| !said.is_empty())
+        .filter(|one| one.need == entry.need)
         .collect();
+    let walk = |(own, events): (usize, &&'_ RecordedEvents)| {
+        let others: Vec<&EventStream> = fleet
+            .iter()
+            .enumerate()
+            .filter(|(other, _)| *other != own)
+            .map(|(_, other)| &other.stream)
+            .collect();
+        let stream = &events.stream;
+        walk_in_fleet(entry, stream, &others, window(stream, part), horizon)
+    };
+    let walked = fleet
+        .iter()
+        .enumerate()
+        .map(|one| (fleet[one.0].name.clone(), walk(one)));
+    summarize(entry.need, entry.name, walked.collect())
+}
+
+/// The time from signals to their answers: at each signal, within a day, a week, four and thirteen weeks.
+///
+/// `None` without signals in this part.
+pub fn compare_fixes(recorded: &[RecordedSignals], part: Part) -> Option<EventSummary> {
+    let groups: Vec<Signals> = recorded.iter().map(|one| one.signals.clone()).collect();
+    let walk = |own: usize| {
+        let signals = &groups[own].signals;
+        let (first, last) = (signals.first()?.at, signals.last()?.at);
+        // The last signal is asked about, too.
+        let between = quarters(first, last + Span::from_seconds(1), part);
+        Some((
+            recorded[own].name.clone(),
+            walk_signals(&groups, own, between),
+        ))
+    };
+    summarize(
+        "time_to_fix",
+        "pooled-hazard",
+        (0..groups.len()).filter_map(walk).collect(),
+    )
+}
+
+fn summarize(
+    need: &'static str,
+    model: &'static str,
+    mut walked: Vec<(String, Vec<Said>)>,
+) -> Option<EventSummary> {
+    walked.retain(|(_, said)| !said.is_empty());
     let all: Vec<Said> = walked.iter().flat_map(|(_, said)| said.clone()).collect();
     if all.is_empty() {
         return None;
@@ -231,8 +200,8 @@ fn summarize_events(
     let reliability = reliability(&all);
     let of_all = |rival: fn(&Said) -> f64| gain(walked.iter().map(|(_, said)| said), rival);
     Some(EventSummary {
-        need: entry.need,
-        model: entry.name,
+        need,
+        model,
         streams: walked.len(),
         origins: all.len(),
         frequency: share(&|said| happened(said)),
@@ -247,18 +216,24 @@ fn summarize_events(
                 .collect::<Vec<f64>>(),
         ),
         reliability,
-        predictable: walked
+        verdicts: walked
             .iter()
-            .filter(|(_, said)| is_predictable(said))
-            .map(|(name, _)| (*name).to_owned())
+            .map(|(name, said)| verdict(name, said))
             .collect(),
     })
 }
 
-fn is_predictable(said: &Vec<Said>) -> bool {
-    let needs = said.iter().filter(|said| said.happened).count();
-    let gain = gain(std::iter::once(said), |said| said.poisson);
-    needs >= OUTCOMES_MIN && gain.is_some_and(|interval| interval.lower > 0.0)
+fn verdict(stream: &str, said: &Vec<Said>) -> StreamVerdict {
+    let vs_histogram = gain(std::iter::once(said), |said| said.histogram);
+    let vs_poisson = gain(std::iter::once(said), |said| said.poisson);
+    StreamVerdict {
+        stream: stream.to_owned(),
+        origins: said.len(),
+        followed: said.iter().filter(|said| said.happened).count(),
+        vs_histogram,
+        vs_poisson,
+        verdict: Verdict::of(said, vs_histogram, vs_poisson),
+    }
 }
 
 fn happened(said: &Said) -> f64 {
@@ -271,6 +246,10 @@ fn window(stream: &EventStream, part: Part) -> (Timestamp, Timestamp) {
     else {
         return (Timestamp::MAX, Timestamp::MAX);
     };
+    quarters(first, last, part)
+}
+
+fn quarters(first: Timestamp, last: Timestamp, part: Part) -> (Timestamp, Timestamp) {
     let at = |quarters: i64| Timestamp(first.0 + (last.0 - first.0) / 4 * quarters);
     match part {
         Part::Tuning => (at(1), at(2)),
@@ -353,23 +332,22 @@ mod tests {
     }
 
     #[test]
-    fn a_suite_over_its_budget_is_given_a_shard_and_asks_once() {
-        let runs: Vec<CiRun> = (0..40)
-            .map(|i| CiRun {
-                epoch: i * 86_400,
-                orig_epoch: i * 86_400,
-                suite: "all".to_owned(),
-                duration_s: if i < 20 { 100.0 } else { 150.0 },
-                failed: None,
-                tests_run: None,
-                tests_failed: None,
-                test_p50_s: None,
-                test_max_s: None,
-            })
-            .collect();
-        let stream = suite_stream(&runs.iter().collect::<Vec<_>>());
-        assert_eq!(stream.suite_budget_s, 120.0);
-        // The second of the slow runs makes the median of three slow.
-        assert_eq!(stream.needs, [Timestamp::from_seconds(21 * 86_400)]);
+    fn the_verdict_says_what_is_clear_of_zero() {
+        let stream = |model: f64, happened: fn(i64) -> bool| -> Vec<Said> {
+            (0..200)
+                .map(|day| said(model, happened(day), day))
+                .collect()
+        };
+        let check = |said: &Vec<Said>, expected: Verdict| {
+            assert_eq!(verdict("a", said).verdict, expected);
+        };
+        check(&stream(0.9, |_| true), Verdict::Better);
+        check(&stream(0.5, |_| true), Verdict::Unpredictable);
+        // Surely worse than the rate, too.
+        check(&stream(0.1, |_| true), Verdict::Unpredictable);
+        check(&stream(0.01, |day| day < 2), Verdict::TooFewNeeds);
+        let mut against_rate = stream(0.9, |_| true);
+        against_rate.iter_mut().for_each(|one| one.histogram = 0.95);
+        check(&against_rate, Verdict::BetterThanRate);
     }
 }

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use prestage_telemetry::{History, Span, Timestamp};
 
-use super::RecordedEvents;
 use super::events;
+use super::events::Dependencies;
+use super::{RecordedEvents, RecordedSignals};
 use crate::detection;
 
 /// One recorded series.
@@ -24,25 +25,41 @@ pub struct RecordedSeries {
 pub struct Recorded {
     /// The series, in the order given.
     pub series: Vec<RecordedSeries>,
-    /// Events of the histories among them.
+    /// Events of the histories and tables of tags among them.
     pub events: Vec<RecordedEvents>,
+    /// Advisories that hit, and releases of packages in the tables that the histories use.
+    pub signals: Vec<RecordedSignals>,
 }
 
-/// All that histories (directories with a `world.json`), CSV files and directories of CSV files
-/// hold, in the order given.
+/// All that histories (directories with a `world.json`), tables of tags, CSV files and directories
+/// of CSV files hold, in the order given.
 ///
 /// # Errors
 /// The first that cannot be read.
 pub fn read(paths: &[PathBuf]) -> Result<Recorded> {
     let mut all = Recorded::default();
+    let mut dependencies = Vec::new();
+    let mut tables = Vec::new();
     for path in paths {
         if path.join("world.json").is_file() {
             let history = History::read(path)?;
             all.series.extend(of_history(&history));
             all.events.extend(events::of_history(&history));
+            all.signals.extend(events::signals_of_history(&history));
+            dependencies.push(Dependencies::of(&history));
+        } else if events::is_table(path) {
+            let packages = events::read_packages(path)?;
+            all.events.extend(packages.streams());
+            tables.push(packages);
         } else {
             all.series.extend(of_files(path)?);
         }
+    }
+    for (package, releases) in tables.iter().flat_map(|packages| packages.mains()) {
+        let adopted = dependencies
+            .iter()
+            .filter_map(|one| one.adoptions(package, &releases));
+        all.signals.extend(adopted);
     }
     Ok(all)
 }

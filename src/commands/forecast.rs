@@ -1,4 +1,6 @@
 //! `prestage forecast`: what forecasters are worth on recorded series.
+mod events;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
@@ -20,9 +22,6 @@ use crate::report::{self, Backtested, TaskResult};
 use crate::run_folder;
 use crate::statistics::Interval;
 
-/// Needs that are events are forecast this many hours ahead.
-const EVENT_HORIZON_H: i64 = 24;
-
 /// What `forecast` does.
 #[derive(Debug, Subcommand)]
 pub enum ForecastCommand {
@@ -33,7 +32,8 @@ pub enum ForecastCommand {
 /// Arguments of `forecast backtest`.
 #[derive(Debug, Args)]
 pub struct BacktestArgs {
-    /// A history, a CSV file `timestamp,value` or `epoch,value`, or a directory of such files.
+    /// A history, a CSV file `timestamp,value` or `epoch,value`, a directory of such files, or a table
+    /// of the releases of packages.
     #[arg(required = true, value_name = "HISTORY|CSV|DIR")]
     paths: Vec<PathBuf>,
     /// Average series over slots of this length, such as `1h`; hours and five minutes if not given.
@@ -51,12 +51,18 @@ pub struct BacktestArgs {
     /// Most origins of a series, evenly spread.
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..))]
     origins: u32,
+    /// How far ahead event needs are forecast.
+    #[arg(long, value_parser = moment::parse_span, default_value = "24h", value_name = "TIME")]
+    event_horizon: Span,
     /// Threads to use; all cores when 0. Results do not depend on it.
     #[arg(long, default_value_t = 0)]
     threads: usize,
     /// Write an HTML page, figures as SVG, tables as CSV and everything as JSON into this folder.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Only this table, in any format; what it does not need is not computed.
+    #[arg(long, value_enum)]
+    table: Option<TableName>,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -70,6 +76,17 @@ enum PartName {
     Evaluation,
 }
 
+/// A table of the output.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum TableName {
+    /// Forecasters, over all series.
+    Series,
+    /// Need models, over all event streams.
+    Events,
+    /// Need models, stream by stream, with a verdict.
+    Streams,
+}
+
 pub(super) fn run(command: &ForecastCommand) -> Result<()> {
     match command {
         ForecastCommand::Backtest(args) => run_backtest(args),
@@ -80,11 +97,54 @@ fn run_backtest(args: &BacktestArgs) -> Result<()> {
     let options = options(args)?;
     let recorded = backtest::read(&args.paths)?;
     let pool = ThreadPoolBuilder::new().num_threads(args.threads).build()?;
-    let comparison = pool.install(|| backtest::compare(&recorded.series, &options))?;
-    let events = pool.install(|| {
-        let horizon = Span::from_hours(EVENT_HORIZON_H);
-        backtest::compare_events(&recorded.events, options.part, horizon)
-    });
+    let series = || pool.install(|| compared_series(&recorded, &options));
+    let events = || {
+        let horizon = args.event_horizon;
+        let mut events =
+            pool.install(|| backtest::compare_events(&recorded.events, options.part, horizon));
+        events.extend(backtest::compare_fixes(&recorded.signals, options.part));
+        events
+    };
+    let Some(folder) = &args.out else {
+        return show(args, &options, series, events);
+    };
+    let (comparison, events) = (series()?, events());
+    let fans = pool.install(|| backtest::fans(&recorded.series, &comparison, &options))?;
+    let found = Backtested {
+        command: command(args, &recorded),
+        tasks: TaskResult::of(&comparison, &options),
+        events: events.clone(),
+        fans,
+    };
+    write(folder, &found, (&comparison, &options))?;
+    eprintln!("page: {}", folder.join("index.html").display());
+    show(args, &options, || Ok(comparison), || events)
+}
+
+/// Prints what was asked for and computes no more.
+fn show(
+    args: &BacktestArgs,
+    options: &Options,
+    series: impl FnOnce() -> Result<Comparison>,
+    events: impl FnOnce() -> Vec<EventSummary>,
+) -> Result<()> {
+    let output = args.output;
+    match (args.table, output.format) {
+        (Some(TableName::Events), _) => print_table(&events::table(&events()), output),
+        (Some(TableName::Streams), _) => print_table(&events::verdict_table(&events()), output),
+        (Some(TableName::Series), _) | (None, Format::Csv) => {
+            print_table(&as_table(&series()?, options), output)
+        }
+        (None, Format::Json) => print(&whole_json(&series()?, options, &events())?),
+        (None, Format::Table) => {
+            print_table(&as_table(&series()?, options), output)?;
+            print_events(&events(), output)
+        }
+    }
+}
+
+fn compared_series(recorded: &Recorded, options: &Options) -> Result<Comparison> {
+    let comparison = backtest::compare(&recorded.series, options)?;
     for name in &comparison.too_short {
         eprintln!("note: `{name}` is too short to be scored");
     }
@@ -95,29 +155,17 @@ fn run_backtest(args: &BacktestArgs) -> Result<()> {
             recorded.series.len()
         );
     }
-    if let Some(folder) = &args.out {
-        let fans = pool.install(|| backtest::fans(&recorded.series, &comparison, &options))?;
-        let found = Backtested {
-            command: command(args, &recorded),
-            tasks: TaskResult::of(&comparison, &options),
-            events: events.clone(),
-            fans,
-        };
-        write(folder, &found, (&comparison, &options))?;
-        eprintln!("page: {}", folder.join("index.html").display());
+    Ok(comparison)
+}
+
+fn print_events(events: &[EventSummary], output: OutputArgs) -> Result<()> {
+    if events.is_empty() {
+        return Ok(());
     }
-    match args.output.format {
-        Format::Json => print(&whole_json(&comparison, &options, &events)?),
-        Format::Csv => print_table(&as_table(&comparison, &options), args.output),
-        Format::Table => {
-            print_table(&as_table(&comparison, &options), args.output)?;
-            if events.is_empty() {
-                return Ok(());
-            }
-            print("\n")?;
-            print_table(&event_table(&events), args.output)
-        }
-    }
+    print("\n")?;
+    print_table(&events::table(events), output)?;
+    print("\n")?;
+    print_table(&events::verdict_table(events), output)
 }
 
 /// The page with its figures, and the numbers for programs.
@@ -139,7 +187,11 @@ fn write(
         ),
         (
             "events.csv",
-            event_table(&found.events).render(Format::Csv)?,
+            events::table(&found.events).render(Format::Csv)?,
+        ),
+        (
+            "streams.csv",
+            events::verdict_table(&found.events).render(Format::Csv)?,
         ),
         (
             "backtest.json",
@@ -230,7 +282,7 @@ fn whole_json(
     events: &[EventSummary],
 ) -> Result<String> {
     let mut value = as_json(comparison, options);
-    value["events"] = events.iter().map(event_json).collect();
+    value["events"] = events.iter().map(events::json).collect();
     Ok(format!("{}\n", serde_json::to_string_pretty(&value)?))
 }
 
@@ -285,67 +337,6 @@ fn model_json(model: &ModelSummary) -> Value {
         "pit": model.pit,
         "fallbacks": model.fallbacks,
     })
-}
-
-fn event_json(event: &EventSummary) -> Value {
-    let bounds = |gain: Option<Interval>| gain.map(|gain| [gain.lower, gain.upper]);
-    json!({
-        "need": event.need,
-        "model": event.model,
-        "streams": event.streams,
-        "origins": event.origins,
-        "frequency": event.frequency,
-        "log_score": event.log_score,
-        "vs_histogram": event.vs_histogram.map(|gain| gain.estimate),
-        "vs_histogram_interval": bounds(event.vs_histogram),
-        "vs_poisson": event.vs_poisson.map(|gain| gain.estimate),
-        "vs_poisson_interval": bounds(event.vs_poisson),
-        "brier": event.brier,
-        "ece": event.ece,
-        "reliability": event.reliability,
-        "predictable": event.predictable,
-    })
-}
-
-fn event_table(events: &[EventSummary]) -> Table {
-    let mut table = Table::new(&[
-        "need",
-        "model",
-        "streams",
-        "predictable",
-        "origins",
-        "frequency",
-        "log_score",
-        "brier",
-        "vs_histogram",
-        "lower",
-        "upper",
-        "vs_poisson",
-        "lower",
-        "upper",
-        "ece",
-    ]);
-    for event in events {
-        let mut cells = vec![
-            Cell::text(event.need),
-            Cell::text(event.model),
-            Cell::Count(event.streams as u64),
-            Cell::Count(event.predictable.len() as u64),
-            Cell::Count(event.origins as u64),
-            Cell::Number(event.frequency, 3),
-            Cell::Number(event.log_score, 4),
-            Cell::Number(event.brier, 4),
-        ];
-        for gain in [event.vs_histogram, event.vs_poisson] {
-            let number = |value: Option<f64>| value.map_or(Cell::Empty, |x| Cell::Number(x, 4));
-            cells.push(number(gain.map(|gain| gain.estimate)));
-            cells.push(number(gain.map(|gain| gain.lower)));
-            cells.push(number(gain.map(|gain| gain.upper)));
-        }
-        cells.push(Cell::Number(event.ece, 3));
-        table.push(cells);
-    }
-    table
 }
 
 fn as_table(comparison: &Comparison, options: &Options) -> Table {

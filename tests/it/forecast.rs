@@ -170,6 +170,68 @@ fn the_default_keeps_its_promise_on_recorded_worlds() {
     }
 }
 
+/// Releases of a package every six weeks, two days early or late, with a patch now and then.
+fn write_train(path: &Path) {
+    let mut csv = String::from("tag_epoch,ecosystem,package,component,version,prerelease\n");
+    for minor in 0..60_i64 {
+        let jitter = minor * minor * 7_919 % 1_009 % 5 - 2;
+        let day = minor * 42 + jitter;
+        writeln!(
+            csv,
+            "{},go,example.org/a,,1.{minor}.0,0",
+            1_500_000_000 + day * 86_400
+        )
+        .unwrap();
+        if minor % 3 == 0 {
+            let at = 1_500_000_000 + (day + 11) * 86_400;
+            writeln!(csv, "{at},go,example.org/a,,1.{minor}.1,0").unwrap();
+        }
+    }
+    std::fs::write(path, csv).unwrap();
+}
+
+#[test]
+fn a_table_of_releases_is_judged_stream_by_stream() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("releases.csv");
+    write_train(&path);
+    let args = [
+        "forecast",
+        "backtest",
+        text(&path),
+        "--table",
+        "streams",
+        "--event-horizon",
+        "7d",
+    ];
+    let csv = stdout_of(&[&args[..], &["--format", "csv"]].concat());
+    let rows: Vec<&str> = csv.lines().collect();
+    assert_eq!(
+        rows.len(),
+        1 + 2 * 2,
+        "two models on all releases and on lines: {csv}"
+    );
+    assert!(
+        rows[0].ends_with("vs_poisson_lower,vs_poisson_upper,verdict"),
+        "{csv}"
+    );
+    let judged = |start: &str| {
+        rows.iter()
+            .find(|row| row.starts_with(start))
+            .unwrap()
+            .to_string()
+    };
+    let lines = judged("upstream_release,upstream-mixture,example.org/a/lines,");
+    assert!(lines.ends_with("better than histogram and rate"), "{lines}");
+    let found: Value =
+        serde_json::from_str(&stdout_of(&[&args[..], &["--format", "json"]].concat())).unwrap();
+    assert_eq!(found.as_array().unwrap().len(), 4);
+    assert!(
+        found[0]["vs_poisson_lower"].as_f64().unwrap() > 0.0,
+        "{found}"
+    );
+}
+
 #[test]
 fn need_models_of_events_beat_both_baselines_on_recorded_worlds() {
     let Some(worlds) = worlds() else { return };
@@ -197,6 +259,16 @@ fn need_models_of_events_beat_both_baselines_on_recorded_worlds() {
         }
         let figure = |key: &str| event[key].as_f64().unwrap();
         assert!(figure("ece") <= 0.03, "{name}: {}", figure("ece"));
+        let verdicts = event["verdicts"].as_array().unwrap();
+        assert_eq!(verdicts.len() as f64, figure("streams"), "{name}");
+        let better = verdicts.iter().filter(|one| {
+            let text = one["verdict"].as_str().unwrap();
+            text.starts_with("better")
+        });
+        assert_eq!(
+            better.count(),
+            event["predictable"].as_array().unwrap().len()
+        );
         // Better than to say the frequency every time, whose Brier score is its variance.
         let frequency = figure("frequency");
         assert!(figure("brier") < frequency * (1.0 - frequency), "{name}");

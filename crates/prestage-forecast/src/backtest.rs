@@ -8,9 +8,11 @@
 mod events;
 mod rolling;
 mod scores;
+mod signals;
 mod slots;
 
-pub use events::{EventStream, Said, log_score, walk_events};
+pub use events::{EventStream, Said, log_score, walk_events, walk_in_fleet};
 pub use rolling::{Plan, Walk, walk};
 pub use scores::{PIT_BINS, Scores, pinball_loss};
+pub use signals::{Signal, Signals, walk_signals};
 pub use slots::Slots;

@@ -9,18 +9,32 @@
 //!
 //! [`EventMixture`] wraps a need model and asks simpler ones beside it: the histogram of gaps and the
 //! plain rate, which are also the baselines that any event model must beat, and trains of regular
-//! periods. Must never know: how needs are scored or staged.
+//! periods. Beside it: [`Schedule`] finds period and phase of upstream releases, [`Stretches`] has the time
+//! from a signal to its answer, [`PooledGaps`] learns from the needs of other services.
+//! Must never know: how needs are scored or staged.
+mod exposure;
+mod fix;
 mod gaps;
 mod mixture;
+mod pooled;
 mod rate;
+mod schedule;
 mod stack;
 mod train;
+mod upstream;
 
+pub use exposure::ExposureModel;
+pub use fix::{Case, Stretches};
 pub use gaps::Gaps;
 pub use mixture::EventMixture;
+pub use pooled::PooledGaps;
 pub use rate::Rate;
+pub use schedule::{Found, Outlook, Schedule};
+pub use upstream::UpstreamModel;
 
-pub(crate) use mixture::{DEPENDENCY, RELEASE, SUITE};
+pub(crate) use mixture::{DEPENDENCY, DEPENDENCY_POOLED, EXPOSURE, RELEASE, SUITE, UPSTREAM};
+pub(crate) use pooled::ENTRY as POOLED_GAPS;
+pub(crate) use upstream::ENTRY as SCHEDULE;
 
 use prestage_telemetry::Timestamp;
 

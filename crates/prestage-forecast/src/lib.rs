@@ -31,7 +31,7 @@ pub use drift::{ErrorDrift, LogScoreDrift};
 pub use hazard::Hazard;
 pub use model::{
     Entry, NEED_MODELS, NeedModel, NeedModelInput, RequiredReplicas, RestoreError, entry,
-    required_replicas,
+    required_replicas, time_to_need,
 };
 pub use normal::{normal_cdf, normal_quantile};
 pub use release::ReleaseModel;
@@ -40,4 +40,4 @@ pub use staffing::{
     HPA_TOLERANCE, RATED_UTILIZATION, Staffing, WaitTarget, erlang_c, erlang_c_replicas,
     halfin_whitt_beta, hpa_replicas, square_root_replicas,
 };
-pub use suite::SuiteModel;
+pub use suite::{SuiteGrowth, SuiteModel};

@@ -147,11 +147,49 @@ pub static NEED_MODELS: &[Entry] = &[
     crate::release::ENTRY,
     crate::dependency::ENTRY,
     crate::events::SUITE,
+    crate::events::UPSTREAM,
+    crate::events::SCHEDULE,
+    crate::events::EXPOSURE,
+    crate::events::DEPENDENCY_POOLED,
+    crate::events::POOLED_GAPS,
+    crate::suite::GROWTH,
 ];
 
 /// The default model of a need type.
 pub fn entry(need: &str) -> Option<&'static Entry> {
     NEED_MODELS.iter().find(|entry| entry.need == need)
+}
+
+/// Time from `now` until a need has arisen with `probability`: a quantile of the waiting time, to the
+/// minute; `None` when it is longer than `limit`.
+///
+/// # Panics
+/// When `probability` is not inside (0, 1).
+pub fn time_to_need(
+    model: &dyn NeedModel,
+    now: Timestamp,
+    probability: f64,
+    limit: Span,
+) -> Option<Span> {
+    assert!(
+        probability > 0.0 && probability < 1.0,
+        "a quantile of {probability}"
+    );
+    let reaches = |span: Span| model.probability(now, span) >= probability;
+    if !reaches(limit) {
+        return None;
+    }
+    // The probability never falls with the horizon, so halving finds where it passes.
+    let (mut before, mut by) = (Span::ZERO, limit);
+    while by - before > Span::from_minutes(1) {
+        let middle = Span(before.0 + (by - before).0 / 2);
+        if reaches(middle) {
+            by = middle;
+        } else {
+            before = middle;
+        }
+    }
+    Some(by)
 }
 
 /// Why a load needs the replicas it needs.

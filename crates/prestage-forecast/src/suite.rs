@@ -5,6 +5,8 @@
 //! of the last three runs passing budget x shards, so its time is a first passage: of the state of the last
 //! two runs, by the runs expected, each over the budget with the same probability. Fails at step growth,
 //! which it meets only after the step.
+mod growth;
+
 use prestage_telemetry::{Metric, SeriesId, Span, Tail, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +14,9 @@ use crate::events::Intensity;
 use crate::hazard::Hazard;
 use crate::model::{Entry, NeedModel, NeedModelInput, restored, saved};
 use crate::normal::{normal_cdf, normal_quantile};
+
+pub(crate) use growth::ENTRY as GROWTH;
+pub use growth::SuiteGrowth;
 
 /// Registry entry.
 pub const ENTRY: Entry = Entry {

@@ -35,11 +35,31 @@ pub struct Said {
     pub happened: bool,
 }
 
+/// What services may learn from each other: when the others had needs.
+const SHARED: [Metric; 5] = [
+    Metric::ReleasesTotal,
+    Metric::DependencyUpdatesTotal,
+    Metric::AdvisoriesTotal,
+    Metric::UpstreamReleasesTotal,
+    Metric::TestShards,
+];
+
 /// Walks a new model through `stream` and asks it at origins in `[from, to)` for the probability of a
 /// need within `horizon`; it is retrained at every origin.
 pub fn walk_events(
     entry: &Entry,
     stream: &EventStream,
+    window: (Timestamp, Timestamp),
+    horizon: Span,
+) -> Vec<Said> {
+    walk_in_fleet(entry, stream, &[], window, horizon)
+}
+
+/// [`walk_events`] of one service among others, of whose needs the telemetry tells, too.
+pub fn walk_in_fleet(
+    entry: &Entry,
+    stream: &EventStream,
+    others: &[&EventStream],
     (from, to): (Timestamp, Timestamp),
     horizon: Span,
 ) -> Vec<Said> {
@@ -49,7 +69,8 @@ pub fn walk_events(
         rated_load_per_replica: 1.0,
         suite_budget_s: stream.suite_budget_s,
     });
-    let mut tail = Tail::new(1, Span::MAX);
+    let mut tail = Tail::new(1 + others.len(), Span::MAX);
+    let mut told = vec![0; others.len()];
     let mut rate = Rate::new(PRIOR_PER_HOUR);
     let mut gaps = Gaps::new(PRIOR_PER_HOUR);
     let (mut next_sample, mut next_need) = (0, 0);
@@ -66,6 +87,17 @@ pub fn walk_events(
         {
             tail.push(SeriesId::new(service, metric), time, value);
             next_sample += 1;
+        }
+        for (i, (other, told)) in others.iter().zip(&mut told).enumerate() {
+            while let Some(&(time, metric, value)) = other.samples.get(*told)
+                && time <= at
+            {
+                if SHARED.contains(&metric) {
+                    let theirs = ServiceId(1 + i as u32);
+                    tail.push(SeriesId::new(theirs, metric), time, value);
+                }
+                *told += 1;
+            }
         }
         while let Some(&need) = stream.needs.get(next_need)
             && need <= at

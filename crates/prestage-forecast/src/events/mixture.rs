@@ -15,9 +15,12 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::Intensity;
+use super::exposure::ExposureModel;
 use super::gaps::Gaps;
+use super::pooled::{PooledGaps, is_need};
 use super::stack::{FEATURES, Features, Stack};
 use super::train::Train;
+use super::upstream::UpstreamModel;
 use crate::model::{Entry, NeedModel, NeedModelInput, restored, saved};
 use crate::{DependencyModel, ReleaseModel, SuiteModel};
 
@@ -69,6 +72,60 @@ pub const SUITE: Entry = Entry {
     restore: restored::<EventMixture<SuiteModel>>,
 };
 
+/// Registry entry.
+pub const UPSTREAM: Entry = Entry {
+    name: "upstream-mixture",
+    about: "schedules of a dependency's releases, gaps, rate and trains, stacked by their log scores",
+    need: "upstream_release",
+    build: |input| {
+        let with_memory = |half_life| {
+            let mut model = UpstreamModel::new(input);
+            model.set_half_life(half_life);
+            model
+        };
+        mixture(input, Metric::UpstreamReleasesTotal, with_memory)
+    },
+    restore: restored::<EventMixture<UpstreamModel>>,
+};
+
+/// Registry entry.
+pub const EXPOSURE: Entry = Entry {
+    name: "exposure-mixture",
+    about: "advisories that hit a version in use: clustered arrivals, gaps, rate and trains, stacked",
+    need: "advisory_exposure",
+    build: |input| {
+        let with_memory = |half_life| {
+            let mut model = ExposureModel::new(input);
+            model.set_half_life(half_life);
+            model
+        };
+        mixture(input, Metric::AdvisoriesTotal, with_memory)
+    },
+    restore: restored::<EventMixture<ExposureModel>>,
+};
+
+/// Registry entry.
+pub const DEPENDENCY_POOLED: Entry = Entry {
+    name: "dependency-pooled",
+    about: "dependency-mixture, its long memory being the gaps of all services, pooled in part",
+    need: "dependency_update",
+    build: |input| {
+        let short = DependencyModel::new(input);
+        pooled(input, Metric::DependencyUpdatesTotal, short)
+    },
+    restore: restored::<EventMixture<DependencyModel, PooledGaps>>,
+};
+
+fn pooled<M: Intensity + Serialize + DeserializeOwned + 'static>(
+    input: NeedModelInput,
+    needs: Metric,
+    mut short: M,
+) -> Box<dyn NeedModel> {
+    short.set_half_life(Span::from_hours(6));
+    let fleet = PooledGaps::new(input, needs);
+    Box::new(EventMixture::new(input.service, needs, short, fleet))
+}
+
 fn mixture<M: Intensity + Serialize + DeserializeOwned + 'static>(
     input: NeedModelInput,
     needs: Metric,
@@ -112,11 +169,11 @@ type Members = [f64; MEMBERS];
 
 /// See the module.
 #[derive(Serialize, Deserialize)]
-pub struct EventMixture<M> {
+pub struct EventMixture<M, L = M> {
     needs: SeriesId,
     cursor: u64,
     short: M,
-    long: M,
+    long: L,
     gaps: Gaps,
     trains: [Train; TRAINS.len()],
     weights: Members,
@@ -164,10 +221,10 @@ impl Share {
     }
 }
 
-impl<M: Intensity> EventMixture<M> {
+impl<M: Intensity, L: Intensity> EventMixture<M, L> {
     /// Needs are the samples of `needs`, of shards those that grow; `short` and `long` are the same model
-    /// with two memories.
-    pub fn new(service: ServiceId, needs: Metric, short: M, long: M) -> Self {
+    /// with two memories, or two models.
+    pub fn new(service: ServiceId, needs: Metric, short: M, long: L) -> Self {
         let mut weights = [0.0; FEATURES];
         weights[0] = 1.0;
         Self {
@@ -192,10 +249,9 @@ impl<M: Intensity> EventMixture<M> {
 
     /// Takes in the new samples of the needs' own series.
     fn read_needs(&mut self, tail: &Tail) {
-        let counts_growth = self.needs.metric == Metric::TestShards;
         let (times, values) = tail.read(self.needs, &mut self.cursor);
         for (&at, &value) in times.iter().zip(values) {
-            if !counts_growth || value > self.newest_value {
+            if is_need(self.needs.metric, value, self.newest_value) {
                 self.record(at);
             }
             self.newest_value = value;
@@ -294,7 +350,7 @@ impl<M: Intensity> EventMixture<M> {
     }
 }
 
-impl<M: Intensity + Serialize> Intensity for EventMixture<M> {
+impl<M: Intensity + Serialize, L: Intensity + Serialize> Intensity for EventMixture<M, L> {
     /// Day by day: inside the first one the stack was asked when it began, the others are asked here.
     fn expected(&self, now: Timestamp, hours: f64) -> f64 {
         let first = hours.min(DAY_H);
@@ -315,7 +371,7 @@ impl<M: Intensity + Serialize> Intensity for EventMixture<M> {
     }
 }
 
-impl<M: Intensity + Serialize> NeedModel for EventMixture<M> {
+impl<M: Intensity + Serialize, L: Intensity + Serialize> NeedModel for EventMixture<M, L> {
     fn save(&self) -> Vec<u8> {
         saved(self)
     }
