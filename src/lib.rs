@@ -13,6 +13,7 @@ pub mod commands;
 pub mod compare;
 pub mod config;
 pub mod detection;
+pub mod dials;
 pub mod evaluation;
 pub mod fault;
 pub mod frontier;

@@ -59,6 +59,11 @@ pub fn write(run: &Path) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// Headroom against the level of each dial as an SVG file; `None` without the feature `plots`.
+pub fn dials_figure(rows: &[crate::dials::Row]) -> Option<String> {
+    figures::dials(rows).map(|figure| figure.standalone())
+}
+
 fn read(run: &Path) -> Result<Report> {
     let manifest = run_folder::read_manifest(run)?;
     let results = run_folder::read_results(run)?;

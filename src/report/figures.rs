@@ -8,6 +8,8 @@ mod canvas;
 #[cfg(feature = "plots")]
 mod cost;
 #[cfg(feature = "plots")]
+mod dials;
+#[cfg(feature = "plots")]
 mod forecast;
 #[cfg(feature = "plots")]
 mod ladder;
@@ -66,6 +68,12 @@ pub fn quantiles(streams: &[crate::calibrate::StreamFit]) -> Option<Figure> {
     quantiles::draw(streams)
 }
 
+/// Draws headroom against each dial.
+#[cfg(feature = "plots")]
+pub fn dials(rows: &[crate::dials::Row]) -> Option<Figure> {
+    dials::draw(rows)
+}
+
 /// Draws the ladders of an experiment.
 #[cfg(feature = "plots")]
 pub fn ladder(ladders: &[crate::ladder::Ladder]) -> Vec<Figure> {
@@ -95,6 +103,12 @@ pub fn forecast(_: &crate::report::Backtested) -> Vec<Figure> {
 #[cfg(not(feature = "plots"))]
 pub fn ladder(_: &[crate::ladder::Ladder]) -> Vec<Figure> {
     Vec::new()
+}
+
+/// Draws nothing: this build has no plotter.
+#[cfg(not(feature = "plots"))]
+pub fn dials(_: &[crate::dials::Row]) -> Option<Figure> {
+    None
 }
 
 /// Draws nothing: this build has no plotter.

@@ -53,5 +53,7 @@ pub use snapshot::{Snapshot, SnapshotError};
 pub use stage::{StageEvent, StageEventKind, StageId, StageOrigin};
 pub use stage_times::{StageCause, StageTimes};
 pub use suites::first_suite_need;
-pub use workloads::{WORKLOADS, Workload, noise_variogram, releases_due};
+pub use workloads::{
+    WORKLOADS, Workload, fleet_upstream, noise_variogram, peak_hours, releases_due,
+};
 pub use world::{World, WorldOptions};

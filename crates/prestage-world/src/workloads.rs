@@ -17,8 +17,10 @@ use prestage_controller::{Calendar, CellId, CellSpec, NeedType, Tier};
 use prestage_des::{SimTime, Stream, Streams};
 use prestage_telemetry::{ServiceId, Span, Timestamp};
 
+pub use dependencies::fleet_upstream;
 pub use noise::noise_variogram;
 pub use releases::releases_due;
+pub use traffic::peak_hours;
 
 use crate::exogenous::{Exogenous, Service, Window};
 use crate::scenario::{Scenario, ScenarioSpec};

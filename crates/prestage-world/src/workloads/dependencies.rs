@@ -14,7 +14,7 @@ use prestage_des::{SimTime, Stream, Streams};
 use super::regimes::Tempo;
 use super::{Week, Workload, after, poisson_arrivals};
 use crate::exogenous::{DependencyNeed, Exogenous};
-use crate::scenario::{DependenciesSpec, ScenarioSpec};
+use crate::scenario::{DependenciesSpec, Scenario, ScenarioSpec};
 
 pub(super) const ENTRY: Workload = Workload {
     name: "dependencies",
@@ -94,6 +94,14 @@ fn generate(spec: &ScenarioSpec, streams: &Streams, record: &mut Exogenous) {
     record
         .dependency_needs
         .sort_by_key(|need| (need.at, need.service));
+}
+
+/// When upstream releases that every service uses come out, in the record that `seed` makes of
+/// the scenario: the causes that dial D6 lets services share, seen by the telemetry or not.
+pub fn fleet_upstream(scenario: &Scenario, record: &Exogenous, seed: u64) -> Vec<SimTime> {
+    let spec = scenario.spec();
+    let mut fleet = Streams::new(seed).open("fleet-upstream", 0);
+    upstream(spec, &mut fleet, spec.dials.correlated_needs, record)
 }
 
 /// Upstream releases at a `share` of the full rate.

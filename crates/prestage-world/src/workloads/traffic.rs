@@ -16,7 +16,7 @@ use super::noise::Noise;
 use super::regimes::Tempo;
 use super::{Workload, poisson_arrivals, timestamp};
 use crate::exogenous::{Demand, Exogenous};
-use crate::scenario::{ScenarioSpec, TrafficSpec};
+use crate::scenario::{Scenario, ScenarioSpec, TrafficSpec};
 
 pub(super) const ENTRY: Workload = Workload {
     name: "traffic",
@@ -29,6 +29,8 @@ const MINUTE: SimTime = SimTime::from_minutes(1);
 const LIFT_LOG_MAX: f64 = 12.0;
 /// Standard deviation of the daily step of the peak's hour, at dial D5 = 1.
 const PHASE_STEP_HOURS: f64 = 0.6;
+/// Hour of the peak of a wave that is neither early nor late.
+const PEAK_HOUR: f64 = 16.0;
 /// Days after a holiday on which people come back.
 const RETURN_DAYS: i64 = 2;
 
@@ -66,6 +68,48 @@ fn generate(spec: &ScenarioSpec, streams: &Streams, record: &mut Exogenous) {
             step: MINUTE,
             values: source.load(),
         });
+    }
+}
+
+/// The hour of the daily peak of a service's wave on each day since the history began, which
+/// dial D5 moves, in the record that `seed` makes of the scenario.
+pub fn peak_hours(scenario: &Scenario, record: &Exogenous, seed: u64, service: u32) -> Vec<f64> {
+    let spec = scenario.spec();
+    let staleness = spec.dials.retrain_staleness;
+    let traffic = spec.traffic.of(service);
+    let streams = Streams::new(seed);
+    let mut drift = streams.open("drift", u64::from(service));
+    let (_, phase) = first_day(&traffic, &mut streams.open("traffic", u64::from(service)));
+    let mut peak = PEAK_HOUR + phase;
+    let days = (record.end - record.history_start).as_days_f64().ceil() as usize;
+    let day = |day: usize| {
+        if staleness > 0.0 {
+            peak += phase_step(&mut drift, staleness);
+        }
+        level_step(&mut drift, &traffic, day);
+        peak
+    };
+    (0..days).map(day).collect()
+}
+
+/// Log of the base load, and the hours by which the peak is late, as a service begins.
+fn first_day(traffic: &TrafficSpec, stream: &mut Stream) -> (f64, f64) {
+    let base = traffic.base_rps.ln() + stream.normal(0.0, traffic.base_sigma);
+    (base, stream.uniform(-1.5, 1.5))
+}
+
+/// Hours by which the peak moves from one day to the next.
+fn phase_step(drift: &mut Stream, staleness: f64) -> f64 {
+    drift.normal(0.0, PHASE_STEP_HOURS * staleness)
+}
+
+/// The step of the level on a day, in logs.
+fn level_step(drift: &mut Stream, traffic: &TrafficSpec, day: usize) -> f64 {
+    let sigma = traffic.drift_sigma_per_week;
+    if sigma > 0.0 && day % 7 == 6 {
+        drift.normal(0.0, sigma)
+    } else {
+        0.0
     }
 }
 
@@ -209,8 +253,7 @@ struct Source<'a> {
 impl Source<'_> {
     fn load(&mut self) -> Vec<f32> {
         let traffic = self.traffic;
-        let base = traffic.base_rps.ln() + self.stream.normal(0.0, traffic.base_sigma);
-        let phase_hours = self.stream.uniform(-1.5, 1.5);
+        let (base, phase_hours) = first_day(traffic, &mut self.stream);
         let mut shape = DayShape::new(traffic, phase_hours);
         let growth = traffic.growth_per_week.ln_1p() / (7.0 * MINUTES_A_DAY as f64);
         let in_incident = self.spec.incidents.load_factor.ln();
@@ -243,17 +286,12 @@ impl Source<'_> {
     fn day_begins(&mut self, day: usize, at: SimTime, shape: &mut DayShape) -> f64 {
         let staleness = self.spec.dials.retrain_staleness;
         let step = if staleness > 0.0 {
-            self.drift.normal(0.0, PHASE_STEP_HOURS * staleness)
+            phase_step(&mut self.drift, staleness)
         } else {
             0.0
         };
         shape.day_begins(at, step);
-        let sigma = self.traffic.drift_sigma_per_week;
-        if sigma > 0.0 && day % 7 == 6 {
-            self.drift.normal(0.0, sigma)
-        } else {
-            0.0
-        }
+        level_step(&mut self.drift, self.traffic, day)
     }
 
     fn has_incident(&mut self, minute: i64) -> bool {
