@@ -2,7 +2,7 @@
 //! Markdown to standard output.
 //!
 //! ```sh
-//! cargo run --release --no-default-features --features plots --example dials -- --out experiments/dials
+//! cargo run --release --no-default-features --features plots --example dials -- --out experiments/headroom
 //! ```
 use std::path::PathBuf;
 

@@ -1,5 +1,5 @@
 //! Headroom and the dials: what knowing the circumstance saves grows with each dial and is
-//! nothing without, in the worlds of `experiments/dials` on fewer scenarios.
+//! nothing without, in the worlds of `experiments/headroom` on fewer scenarios.
 use prestage::dials::{CHANNELS, Channel, Seeds, find};
 use prestage_envs::Validation;
 use prestage_world::{Exogenous, fleet_upstream, peak_hours};
