@@ -102,7 +102,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    fn of(said: &Vec<Said>, vs_histogram: Option<Interval>, vs_poisson: Option<Interval>) -> Self {
+    fn of(said: &[Said], vs_histogram: Option<Interval>, vs_poisson: Option<Interval>) -> Self {
         let is_clear = |gain: Option<Interval>| gain.is_some_and(|gain| gain.lower > 0.0);
         let followed = said.iter().filter(|said| said.happened).count();
         match (is_clear(vs_poisson), is_clear(vs_histogram)) {

@@ -144,6 +144,9 @@ fn show(
 }
 
 fn compared_series(recorded: &Recorded, options: &Options) -> Result<Comparison> {
+    if recorded.series.is_empty() && !recorded.events.is_empty() {
+        bail!("no series was given\n\nhint: `--table streams` judges events alone");
+    }
     let comparison = backtest::compare(&recorded.series, options)?;
     for name in &comparison.too_short {
         eprintln!("note: `{name}` is too short to be scored");

@@ -110,3 +110,41 @@ impl Intensity for ExposureModel {
         self.share() * self.hazard.expected(now, hours)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use prestage_telemetry::{ServiceId, Tail};
+
+    use super::*;
+
+    /// Sixty advisories, one in ten days, of which every `hits_every`th hits.
+    fn lived(hits_every: i64) -> (ExposureModel, Timestamp) {
+        let mut model = ExposureModel::new(NeedModelInput {
+            service: ServiceId(0),
+            rated_load_per_replica: 1.0,
+            suite_budget_s: 1.0,
+        });
+        let mut tail = Tail::new(1, Span::MAX);
+        let series = SeriesId::new(ServiceId(0), Metric::AdvisoriesTotal);
+        let start = Timestamp::from_seconds(1_704_067_200);
+        for i in 0..60 {
+            let hits = f64::from(u8::from(i % hits_every == 0));
+            tail.push(series, start + Span::from_days(10 * i), hits);
+        }
+        let now = start + Span::from_days(600);
+        model.observe(&tail, now);
+        model.retrain(now);
+        (model, now)
+    }
+
+    #[test]
+    fn advisories_that_did_no_harm_teach_the_rate_and_lower_the_share() {
+        let (all, now) = lived(1);
+        let (tenth, _) = lived(10);
+        let in_ten_days = all.expected(now, 240.0);
+        assert!((0.5..2.0).contains(&in_ten_days), "{in_ten_days}");
+        // Seven of sixty-two with the prior, instead of sixty-one.
+        let ratio = tenth.expected(now, 240.0) / in_ten_days;
+        assert!((ratio - 7.0 / 61.0).abs() < 1e-9, "{ratio}");
+    }
+}
