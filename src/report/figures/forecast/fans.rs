@@ -5,7 +5,7 @@ use super::span_words;
 use crate::backtest::{Fan, Rank};
 use crate::report::figures::Figure;
 use crate::report::figures::canvas::{
-    Align, BLUE, Canvas, INK, SMALL, Scale, VERMILLION, Words, figure, text_width,
+    Align, BLUE, Canvas, INK, SKY, SMALL, Scale, VERMILLION, Words, figure, text_width,
 };
 use crate::report::format::{shorten, tick};
 
@@ -61,7 +61,7 @@ fn legend(canvas: &Canvas<'_>) {
     for (index, words) in ["95 %", "80 %", "50 %"].into_iter().enumerate() {
         // A band lies on those that are wider.
         for (.., alpha) in &BANDS[..=index] {
-            canvas.rectangle((x, y - 6.0), (x + 20.0, y + 6.0), BLUE.mix(*alpha));
+            canvas.rectangle((x, y - 6.0), (x + 20.0, y + 6.0), SKY.mix(*alpha));
         }
         canvas.text((x + 26.0, y), words, SMALL, Align::Left);
         x += 26.0 + text_width(words, SMALL) + 22.0;
@@ -85,7 +85,7 @@ fn panel(canvas: &Canvas<'_>, fan: &Fan, (left, top): (f64, f64)) {
         let place = |(slot, value): (usize, f64)| (slots.at(slot as f64), values.clamped(value));
         let mut outline: Vec<(f64, f64)> = edge(high).map(place).collect();
         outline.extend(edge(low).map(place).collect::<Vec<_>>().into_iter().rev());
-        canvas.polygon(&outline, BLUE.mix(alpha));
+        canvas.polygon(&outline, SKY.mix(alpha));
     }
     let origin = slots.at(0.0);
     canvas.line(&[(origin, top), (origin, bottom)], INK.mix(0.35), 1.0);
