@@ -10,11 +10,13 @@
 //! [`EventMixture`] wraps a need model and asks simpler ones beside it: the histogram of gaps and the
 //! plain rate, which are also the baselines that any event model must beat, and trains of regular
 //! periods. Beside it: [`Schedule`] finds period and phase of upstream releases, [`Stretches`] has the time
-//! from a signal to its answer, [`PooledGaps`] learns from the needs of other services.
+//! from a signal to its answer, [`PooledGaps`] learns from the needs of other services, [`Recalibrated`] corrects
+//! a model by what came of what it said.
 //! Must never know: how needs are scored or staged.
 mod exposure;
 mod fix;
 mod gaps;
+mod isotonic;
 mod mixture;
 mod pooled;
 mod rate;
@@ -26,12 +28,14 @@ mod upstream;
 pub use exposure::ExposureModel;
 pub use fix::{Case, Stretches};
 pub use gaps::Gaps;
+pub use isotonic::Recalibrated;
 pub use mixture::EventMixture;
 pub use pooled::PooledGaps;
 pub use rate::Rate;
 pub use schedule::{Found, Outlook, Schedule};
 pub use upstream::UpstreamModel;
 
+pub(crate) use isotonic::{DEPENDENCY as DEPENDENCY_ISOTONIC, RELEASE as RELEASE_ISOTONIC};
 pub(crate) use mixture::{DEPENDENCY, DEPENDENCY_POOLED, EXPOSURE, RELEASE, SUITE, UPSTREAM};
 pub(crate) use pooled::ENTRY as POOLED_GAPS;
 pub(crate) use upstream::ENTRY as SCHEDULE;

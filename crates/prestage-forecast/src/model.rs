@@ -152,6 +152,8 @@ pub static NEED_MODELS: &[Entry] = &[
     crate::events::EXPOSURE,
     crate::events::DEPENDENCY_POOLED,
     crate::events::POOLED_GAPS,
+    crate::events::RELEASE_ISOTONIC,
+    crate::events::DEPENDENCY_ISOTONIC,
     crate::suite::GROWTH,
 ];
 
