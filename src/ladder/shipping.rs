@@ -28,7 +28,10 @@ pub struct Decision {
     pub scenarios: usize,
     /// Training seeds behind `edge`; none where nothing was learnt.
     pub train_seeds: usize,
-    /// Share of the static arm's cost that the policy saves against the rival: (A - R) / S.
+    /// The rival, or the static arm where the policy is less surely cheaper than that: validation
+    /// seeds may choose a rival that is dearer on the test scenarios.
+    pub against: Option<String>,
+    /// Share of the static arm's cost that the policy saves against it: (A - R) / S.
     pub edge: Option<Bounds>,
     /// One sentence.
     pub verdict: String,
@@ -66,18 +69,19 @@ pub fn shipment(run: &Path, config: &RunConfig) -> Result<Shipment> {
         true => run_folder::read_results(run)?,
         false => Vec::new(),
     };
-    let edge = edge(&rows, [&static_arm, &rival], config.seed)?;
+    let edge = narrowest(&rows, [&static_arm, &rival], config.seed)?;
     let fixed = candidates
         .iter()
         .find(|(entry, _)| entry.name == static_arm)
         .map(|(_, contestant)| contestant.clone())
         .context("the static arm is a candidate")?;
-    let (ships, verdict) = judge(edge.as_ref(), &static_arm, &rival);
+    let (ships, verdict) = judge(edge.as_ref(), &static_arm);
     let decision = Decision {
         ships,
         rivals: rivals.collect(),
         scenarios: edge.as_ref().map_or(0, |edge| edge.scenarios),
         train_seeds: edge.as_ref().map_or(0, |edge| edge.train_seeds),
+        against: edge.as_ref().map(|edge| edge.against.clone()),
         edge: edge.map(|edge| edge.share.into()),
         static_arm,
         rival,
@@ -115,9 +119,19 @@ fn candidates(run: &Path) -> Result<Vec<Candidate>> {
 }
 
 struct Edge {
+    against: String,
     share: Interval,
     scenarios: usize,
     train_seeds: usize,
+}
+
+/// The less sure one of the policy's edges over the static arm and over the rival; none when
+/// nothing was learnt.
+fn narrowest(rows: &[ResultRow], [fixed, rival]: [&str; 2], seed: u64) -> Result<Option<Edge>> {
+    let over_rival = edge(rows, [fixed, rival], seed)?;
+    let over_fixed = edge(rows, [fixed, fixed], seed)?;
+    let both = over_rival.into_iter().chain(over_fixed);
+    Ok(both.min_by(|a, b| a.share.lower.total_cmp(&b.share.lower)))
 }
 
 /// (A - R) / S over all training seeds; none when nothing was learnt.
@@ -132,6 +146,7 @@ fn edge(rows: &[ResultRow], [fixed, rival]: [&str; 2], seed: u64) -> Result<Opti
             )
         })
     };
+    let against = rival.to_owned();
     let (fixed, rival) = (costs(fixed)?, costs(rival)?);
     for other in [&fixed, &rival] {
         ensure!(
@@ -146,6 +161,7 @@ fn edge(rows: &[ResultRow], [fixed, rival]: [&str; 2], seed: u64) -> Result<Opti
         })
         .context("one scenario and one training seed give no interval: evaluate on more")?;
     Ok(Some(Edge {
+        against,
         share,
         scenarios: policy.scenarios(),
         train_seeds: policy.training_seeds(),
@@ -153,8 +169,13 @@ fn edge(rows: &[ResultRow], [fixed, rival]: [&str; 2], seed: u64) -> Result<Opti
 }
 
 /// What ships, and why.
-fn judge(edge: Option<&Edge>, fixed: &str, rival: &str) -> (String, String) {
-    let Some(Edge { share, .. }) = edge else {
+fn judge(edge: Option<&Edge>, fixed: &str) -> (String, String) {
+    let Some(Edge {
+        share,
+        against: rival,
+        ..
+    }) = edge
+    else {
         return (
             fixed.to_owned(),
             format!("nothing was learnt: `{fixed}` ships"),
@@ -215,7 +236,7 @@ mod tests {
             edge.share
         );
         assert_eq!((edge.scenarios, edge.train_seeds), (2, 2));
-        assert_eq!(judge(Some(&edge), STATIC_TUNED, rival).0, ships);
+        assert_eq!(judge(Some(&edge), STATIC_TUNED).0, ships);
     }
 
     #[test]
@@ -229,6 +250,23 @@ mod tests {
         check([80.0, 240.0, 80.0, 240.0], "linear", POLICY, 0.1);
     }
 
+    /// The rival was luckier than static on validation seeds and is dearer on these.
+    #[test]
+    fn a_policy_that_is_no_better_than_static_does_not_ship_over_a_worse_rival() {
+        let mut rows = rows([100.0, 300.0, 100.0, 300.0]);
+        rows.push(row("recalibration", None, 1, 110.0));
+        rows.push(row("recalibration", None, 2, 330.0));
+        let found = narrowest(&rows, [STATIC_TUNED, "recalibration"], 1)
+            .unwrap()
+            .unwrap();
+        assert_eq!(found.against, STATIC_TUNED);
+        assert_eq!(judge(Some(&found), STATIC_TUNED).0, STATIC_TUNED);
+        let found = narrowest(&rows, [STATIC_TUNED, "linear"], 1)
+            .unwrap()
+            .unwrap();
+        assert_eq!(found.against, "linear");
+    }
+
     #[test]
     fn without_a_learnt_policy_the_static_one_ships() {
         let rows: Vec<ResultRow> = rows([1.0; 4])
@@ -236,7 +274,7 @@ mod tests {
             .filter(|row| row.arm != POLICY)
             .collect();
         assert!(edge(&rows, [STATIC_TUNED, "linear"], 1).unwrap().is_none());
-        let (ships, verdict) = judge(None, "static-retuned", "linear");
+        let (ships, verdict) = judge(None, "static-retuned");
         assert_eq!(ships, "static-retuned");
         assert!(verdict.contains("nothing was learnt"));
     }
