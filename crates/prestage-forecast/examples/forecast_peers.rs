@@ -1,6 +1,6 @@
 //! Our side of a comparison with other forecasting libraries (`scripts/compare_forecast.py`).
 //!
-//! Usage: `peers FILE [FORECASTER]...`. A line of FILE is `season,horizon,value,value,...`; the last
+//! Usage: `forecast_peers FILE [FORECASTER]...`. A line of FILE is `season,horizon,value,value,...`; the last
 //! `horizon` values are held out. For each forecaster one JSON line: mean MASE, coverage of the 95 %
 //! intervals, and the CPU time of fit and forecast, milliseconds a series, median and mean.
 use std::time::Duration;
@@ -25,7 +25,7 @@ struct Outcome {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
-    let path = args.next().ok_or("usage: peers FILE [FORECASTER]...")?;
+    let path = args.next().ok_or("usage: forecast_peers FILE [FORECASTER]...")?;
     let text = std::fs::read_to_string(&path)?;
     let tasks: Vec<Task> = text.lines().map(task).collect::<Result<_, _>>()?;
     let names: Vec<String> = args.collect();
