@@ -25,7 +25,9 @@ struct Outcome {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
-    let path = args.next().ok_or("usage: forecast_peers FILE [FORECASTER]...")?;
+    let path = args
+        .next()
+        .ok_or("usage: forecast_peers FILE [FORECASTER]...")?;
     let text = std::fs::read_to_string(&path)?;
     let tasks: Vec<Task> = text.lines().map(task).collect::<Result<_, _>>()?;
     let names: Vec<String> = args.collect();
