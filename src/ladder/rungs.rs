@@ -7,7 +7,7 @@ use crate::run_folder::ResultRow;
 use crate::statistics::{Bootstrap, Grid, Interval, holm, mean, sign_flip_p_value};
 
 use super::Climbed;
-use super::climb::CLAIRVOYANT;
+use super::climb::{CLAIRVOYANT, PENALIZED};
 use super::prices::{Repriced, repriced};
 use super::verdict::{Headroom, SIGNIFICANT};
 
@@ -165,8 +165,10 @@ fn rung(climbed: &Climbed, arm: &str, reference: Option<&Grid>) -> Rung {
         cost_usd_per_day: cost_usd / climbed.days,
         costs_usd,
         saved,
+        // Of a bound there is nothing to test, and it must not cost the arms in the correction.
         p_value: pairs
             .as_ref()
+            .filter(|_| ![CLAIRVOYANT, PENALIZED].contains(&arm))
             .map(|pairs| sign_flip_p_value(pairs, FLIPS, climbed.seed)),
         p_holm: None,
         regret_usd_per_day: bound.map(|bound| (cost_usd - bound) / climbed.days),
@@ -292,7 +294,14 @@ pub(super) mod tests {
 
     #[test]
     fn p_values_are_corrected_over_all_families() {
-        let one = climbed(&[(STATIC_TUNED, &[1.0; 6]), ("never", &[2.0; 6])], "");
+        let one = climbed(
+            &[
+                (STATIC_TUNED, &[1.0; 6]),
+                ("never", &[2.0; 6]),
+                (CLAIRVOYANT, &[0.5; 6]),
+            ],
+            "",
+        );
         let mut ladders = [Ladder::of(&one), Ladder::of(&one)];
         correct_for_many(&mut ladders);
         let exact = 2.0 / 64.0;

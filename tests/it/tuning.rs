@@ -134,19 +134,23 @@ fn arms_are_tuned_around_the_static_policy_and_compared_with_it() {
     );
     let of_need = at.as_array().unwrap().iter();
     assert!(of_need.clone().any(|at| at["need"] == "feature_release"));
-    // Always staged, every release finds its stage: the pool of all cells is no better.
-    let release = |arm: &serde_json::Value| {
-        let mut all = arm["at_hit_rate"].as_array().unwrap().iter();
-        let found = all.find(|at| at["need"] == "feature_release").unwrap();
-        found["waste"].as_f64()
-    };
-    let of = |name: &str| {
-        let mut all = replay["arms"].as_array().unwrap().iter();
-        release(all.find(|arm| arm["arm"] == name).unwrap())
-    };
-    if let (Some(pool), Some(fixed)) = (of("static-pool"), of("static-tuned")) {
-        assert!(fixed <= pool, "{fixed}, {pool}");
+    // A higher rate is not reached with less waste, nor where a lower one is not.
+    let mut reached = 0;
+    for arm in replay["arms"].as_array().unwrap() {
+        let Some(found) = arm["at_hit_rate"].as_array() else {
+            continue;
+        };
+        for rates in found.chunks(2) {
+            assert_eq!(rates[0]["need"], rates[1]["need"]);
+            let waste = |index: usize| rates[index]["waste"].as_f64();
+            match (waste(0), waste(1)) {
+                (Some(lower), Some(higher)) => assert!(lower <= higher, "{rates:?}"),
+                (lower, higher) => assert!(higher.is_none(), "{lower:?}: {rates:?}"),
+            }
+            reached += usize::from(waste(0).is_some());
+        }
     }
+    assert!(reached > 0, "no arm meets 95 % of any need");
     assert!(
         arms.contains(&"linear") && arms.contains(&"never"),
         "{arms:?}"
