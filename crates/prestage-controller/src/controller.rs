@@ -286,8 +286,12 @@ impl Cell {
         let mut model = (entry.build)(input);
         model.set_half_life(knobs.half_life);
         model.set_staffing(spec.staffing);
+        let mut health = Health::new(spec.lead_prior);
+        if spec.retrain_on_drift {
+            health.watch_drift();
+        }
         Self {
-            health: Health::new(spec.lead_prior),
+            health,
             spec,
             center,
             levels: [0; 6],

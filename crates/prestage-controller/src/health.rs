@@ -39,7 +39,8 @@ pub(crate) struct Health {
     pub idle_at_hit_h: f64,
     /// Retrainings before they were due.
     pub early_retrainings: u64,
-    drift: LogScoreDrift,
+    /// None where nobody asks: each forecast costs it some logarithms.
+    drift: Option<LogScoreDrift>,
     /// Forecasts made before the last one that was judged came due overlap with it.
     judged_until: Timestamp,
     lead_log: f64,
@@ -155,13 +156,20 @@ impl Health {
         }
     }
 
-    /// Have the probabilities got worse since the last retraining?
+    /// From now on it is judged whether probabilities get worse.
+    pub(crate) fn watch_drift(&mut self) {
+        self.drift = Some(LogScoreDrift::default());
+    }
+
+    /// Have the probabilities got worse since the last retraining? Never where that is not watched.
     pub(crate) fn has_drifted(&self) -> bool {
-        self.drift.is_raised()
+        self.drift.as_ref().is_some_and(LogScoreDrift::is_raised)
     }
 
     pub(crate) fn retrained(&mut self, because: Retraining) {
-        self.drift.reset();
+        if let Some(drift) = &mut self.drift {
+            drift.reset();
+        }
         self.early_retrainings += u64::from(because == Retraining::Drift);
     }
 
@@ -182,8 +190,10 @@ impl Health {
 
     fn resolve(&mut self, made: Timestamp, due: Timestamp, probability: f64) {
         let happened = self.needs.iter().any(|&at| at > made && at <= due);
-        if made >= self.judged_until {
-            self.drift.learn(probability, happened);
+        if let Some(drift) = &mut self.drift
+            && made >= self.judged_until
+        {
+            drift.learn(probability, happened);
             self.judged_until = due;
         }
         let error = probability - f64::from(u8::from(happened));
@@ -242,6 +252,7 @@ mod tests {
     #[test]
     fn a_shift_of_the_rate_is_drift_once_and_overlapping_forecasts_count_once() {
         let mut health = Health::new(Span::from_minutes(30));
+        health.watch_drift();
         let mut signals = Vec::new();
         // A need every other day is what is said; from the 60th day four come a day.
         let probability = 1.0 - (-2.0 / 48.0_f64).exp();
