@@ -22,8 +22,8 @@ pub static KNOB_SPACE: [Parameter; 6] = [
         name: "threshold_log_odds",
         about: "log-odds above the newsvendor threshold",
         default: 0.0,
-        low: -4.0,
-        high: 4.0,
+        low: -7.0,
+        high: 7.0,
         scale: Scale::Linear,
     },
     Parameter {
