@@ -1,11 +1,17 @@
 //! Replay of a recorded history: every arm on the same stream, the stages of one
 //! of them committed to a repository of pipelines.
+mod account;
+mod folder;
+
+pub use account::{Account, ArmResult, Difference, Replay};
+pub use folder::write_run;
+
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use prestage_controller::{
-    Arm, CellId, Clock, HostError, NeedType, OnDemand, Outcome, PipelineHost, Ports, Retraining,
+    Arm, CellId, Clock, HostError, OnDemand, Outcome, PipelineHost, Ports, Retraining,
     StageRequest, StageStatus, TelemetrySource,
 };
 use prestage_des::SimTime;
@@ -13,19 +19,12 @@ use prestage_envs::{Episode, EpisodeHost, Setting, run_arm, run_episode};
 use prestage_telemetry::{History, Tail, Timestamp};
 use prestage_world::{ReplayOptions, Scenario, World, WorldOptions, from_history};
 use rayon::prelude::*;
-use serde::Serialize;
-use std::collections::BTreeMap;
 
 use crate::compare::Contestant;
-use crate::frontier::AtHitRate;
 use crate::pipelines::{Decider, Pipelines};
 use crate::progress::Progress;
 use crate::run_folder::TimelineRow;
-use crate::statistics::{Bootstrap, Grid};
 use crate::timeline::Timeline;
-
-/// Days in a block of the paired bootstrap: a week's days resemble each other.
-const BLOCK_DAYS: usize = 7;
 
 /// A replayed world whose stages are also committed to a repository of pipelines.
 pub struct ReplayHost {
@@ -114,70 +113,6 @@ impl EpisodeHost for ReplayHost {
     }
 }
 
-/// What a replay found; serialises to the documented JSON object.
-#[derive(Clone, Debug, Serialize)]
-pub struct Replay {
-    /// Name of the history.
-    pub history: String,
-    /// Days replayed.
-    pub days: f64,
-    /// Commits made for the stages of the first arm.
-    pub commits: u64,
-    /// Arms; the first is the one whose stages were committed.
-    pub arms: Vec<ArmResult>,
-}
-
-/// One arm's account.
-#[derive(Clone, Debug, Serialize)]
-pub struct ArmResult {
-    /// The arm.
-    pub arm: String,
-    /// Its account over all needs.
-    #[serde(flatten)]
-    pub total: Account,
-    /// Its account by need type.
-    pub by_need: BTreeMap<String, Account>,
-    /// Its cost minus that of the first arm on the same days.
-    pub difference: Option<Difference>,
-    /// Its least waste at given hit rates, where something of it was moved.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub at_hit_rate: Option<Vec<AtHitRate>>,
-}
-
-/// Counts and quantities.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
-pub struct Account {
-    /// US dollars.
-    pub cost_usd: f64,
-    /// Needs that arose.
-    pub needs: u64,
-    /// Needs that found a ready stage.
-    pub hits: u64,
-    /// Needs that did not.
-    pub misses: u64,
-    /// Stages never used.
-    pub waste: u64,
-    /// Minutes in which needs waited.
-    pub blocked_minutes: f64,
-    /// Runner minutes of stages and retraining.
-    pub runner_minutes: f64,
-    /// Minutes with fewer replicas than required.
-    pub slo_violation_minutes: f64,
-    /// Days in which needs with an open advisory waited.
-    pub exposure_days: f64,
-}
-
-/// A paired difference in US dollars with a 95 % interval by weeks.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Difference {
-    /// The whole difference.
-    pub usd: f64,
-    /// Lower bound; absent for less than two weeks.
-    pub low: Option<f64>,
-    /// Upper bound.
-    pub high: Option<f64>,
-}
-
 /// A history made ready for its arms.
 pub struct Prepared {
     /// What all arms share.
@@ -260,7 +195,7 @@ pub fn replay(
         commits,
         arms: episodes
             .iter()
-            .map(|episode| arm_result(episode, &episodes[0]))
+            .map(|episode| ArmResult::of(episode, &episodes[0]))
             .collect(),
     };
     Ok(Replayed {
@@ -327,55 +262,6 @@ pub fn week(setting: &Setting) -> SimTime {
         second
     } else {
         setting.record.start
-    }
-}
-
-fn arm_result(episode: &Episode, first: &Episode) -> ArmResult {
-    let mut total = Account::default();
-    let mut by_need = BTreeMap::new();
-    for need in NeedType::ALL {
-        let mut account = Account::default();
-        for cell in episode.cells.iter().filter(|cell| cell.spec.need == need) {
-            for account in [&mut account, &mut total] {
-                account.cost_usd += cell.cost.total();
-                account.needs += cell.tally.needs;
-                account.hits += cell.tally.hits;
-                account.misses += cell.tally.misses;
-                account.waste += cell.tally.waste();
-                account.blocked_minutes += cell.tally.usage.blocked_minutes;
-                account.runner_minutes += cell.tally.usage.runner_minutes;
-                account.slo_violation_minutes += cell.tally.usage.slo_violation_minutes;
-                account.exposure_days += cell.tally.usage.exposure_days;
-            }
-        }
-        by_need.insert(need.to_string(), account);
-    }
-    let difference =
-        (episode.arm != first.arm).then(|| difference(&episode.daily_usd, &first.daily_usd));
-    ArmResult {
-        arm: episode.arm.clone(),
-        total,
-        by_need,
-        difference,
-        at_hit_rate: None,
-    }
-}
-
-/// Sum of daily differences, with an interval by resampling whole weeks.
-fn difference(daily: &[f64], first: &[f64]) -> Difference {
-    let days: Vec<f64> = daily.iter().zip(first).map(|(a, b)| a - b).collect();
-    let weeks: Vec<f64> = days
-        .chunks(BLOCK_DAYS)
-        .map(|week| week.iter().sum())
-        .collect();
-    let count = weeks.len();
-    let interval = (count >= 2)
-        .then(|| Bootstrap::new(0).mean(&Grid::new(count, weeks)))
-        .flatten();
-    Difference {
-        usd: days.iter().sum(),
-        low: interval.map(|interval| interval.lower * count as f64),
-        high: interval.map(|interval| interval.upper * count as f64),
     }
 }
 

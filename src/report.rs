@@ -10,6 +10,7 @@ mod backtest;
 mod calibration;
 mod figures;
 mod format;
+mod histories;
 mod ladder;
 mod page;
 

@@ -8,16 +8,13 @@ use prestage_envs::Setting;
 use prestage_world::ReplayOptions;
 
 use super::{OutputArgs, RunArgs, given, print, print_table};
-use crate::arms::{Class, arm};
-use crate::compare::{Contestant, STATIC_TUNED, baselines, cost_rows, rows};
-use crate::evaluation::{revision, tuned_arms};
+use crate::compare::{Contestant, STATIC_TUNED, baselines};
 use crate::frontier::{self, ALL_NEEDS, AtHitRate};
-use crate::ladder::best_static;
+use crate::ladder::static_first;
 use crate::output::{Cell, Format, Table};
 use crate::progress::Progress;
-use crate::replaying::{Account, Replay, Replayed, Target, prepare, replay, stand_in};
-use crate::run_folder::{self, Manifest};
-use crate::{report, scenarios};
+use crate::replaying::{Account, Replay, Target, prepare, replay, stand_in, write_run};
+use crate::scenarios;
 
 /// Arguments of `replay`.
 #[derive(Debug, Args)]
@@ -59,7 +56,7 @@ pub struct ReplayArgs {
 pub(super) fn run(args: &ReplayArgs) -> Result<()> {
     let scenario = scenarios::load(&args.scenario, &args.run.set)?;
     let contestants = match &args.arms {
-        Some(run) => static_first(tuned_arms(run)?, &best_static(run)?),
+        Some(run) => static_first(run)?,
         None => contestants(args.policy.as_deref())?,
     };
     let options = ReplayOptions {
@@ -85,13 +82,7 @@ pub(super) fn run(args: &ReplayArgs) -> Result<()> {
         })?;
     }
     if let Some(folder) = &args.out {
-        let page = write_run(
-            folder,
-            &prepared.setting,
-            &contestants,
-            &replayed,
-            args.run.seed,
-        )?;
+        let page = write_run(folder, &prepared.setting, &contestants, &replayed, &given())?;
         eprintln!("report: {}", page.display());
     }
     print_replay(&replayed.replay, args.output)
@@ -101,15 +92,7 @@ pub(super) fn run(args: &ReplayArgs) -> Result<()> {
 fn sweep(setting: &Setting, contestants: &[Contestant], replay: &mut Replay) {
     let progress = Progress::new("sweep", frontier::runs(contestants));
     let swept = frontier::sweep(setting, contestants, &progress);
-    for (arm, at) in replay.arms.iter_mut().zip(swept) {
-        arm.at_hit_rate = (!at.is_empty()).then_some(at);
-    }
-}
-
-/// The static policy's stages are committed, and the others are compared with it.
-fn static_first(mut contestants: Vec<Contestant>, fixed: &str) -> Vec<Contestant> {
-    contestants.sort_by_key(|contestant| contestant.arm.name != fixed);
-    contestants
+    replay.add_hit_rates(swept);
 }
 
 /// The policy (or its stand-in) first, then every baseline that is defined without it.
@@ -129,52 +112,6 @@ fn contestants(policy: Option<&Path>) -> Result<Vec<Contestant>> {
     let (artifact, centers) = super::export::load_shared(path)?;
     let policy = Contestant::policy(artifact, &centers, None);
     Ok(std::iter::once(policy).chain(baselines(&centers)).collect())
-}
-
-/// Writes what a report needs and the report.
-pub(super) fn write_run(
-    folder: &Path,
-    setting: &Setting,
-    contestants: &[Contestant],
-    replayed: &Replayed,
-    seed: u64,
-) -> Result<PathBuf> {
-    run_folder::create_folder(folder)?;
-    let name = &replayed.replay.history;
-    let (mut all, mut costs) = (Vec::new(), Vec::new());
-    for (contestant, episode) in contestants.iter().zip(&replayed.episodes) {
-        all.extend(rows(contestant, name, seed, episode));
-        let world = (name.as_str(), seed);
-        costs.extend(cost_rows(contestant, &setting.prices, world, episode));
-    }
-    run_folder::write_results(folder, &all)?;
-    run_folder::write_costs(folder, &costs)?;
-    run_folder::write_timeline(folder, &replayed.timeline)?;
-    let arms: Vec<String> = contestants
-        .iter()
-        .map(|contestant| contestant.arm.name.clone())
-        .collect();
-    let first_is_static = arm(&arms[0]).is_ok_and(|entry| entry.class == Class::Static);
-    let is_reference = |name: &&String| !first_is_static && *name == STATIC_TUNED;
-    let reference = arms.iter().find(is_reference).unwrap_or(&arms[0]).clone();
-    let manifest = Manifest {
-        format_version: run_folder::FORMAT_VERSION,
-        name: format!("replay of {name}"),
-        created_by: format!("prestage {}", env!("CARGO_PKG_VERSION")),
-        git_revision: revision().to_owned(),
-        seed,
-        config_hash: blake3::hash(format!("{:?}", setting.world).as_bytes())
-            .to_hex()
-            .to_string(),
-        scenario: name.clone(),
-        evaluated_days: setting.record.days(),
-        timeline_arm: Some(arms[0].clone()),
-        reference_arm: reference,
-        arms,
-        command: given(),
-    };
-    run_folder::write_manifest(folder, &manifest)?;
-    report::write(folder)
 }
 
 /// The object for programs, tables for people.

@@ -4,11 +4,13 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use clap::Args;
 
-use super::{OutputArgs, given, print_table};
+use super::{OutputArgs, given, print, print_table};
 use crate::ladder::{
-    Climbed, EXPERIMENT, Ladder, World, climb, correct_for_many, for_all_families, headroom_csv,
-    headroom_table, ladder_csv, overall, overall_csv, prices_csv, read_experiment,
+    Climbed, EXPERIMENT, Experiment, Ladder, OnHistory, World, climb, correct_for_many,
+    for_all_families, headroom_csv, headroom_table, histories_csv, histories_table, hit_rates_csv,
+    ladder_csv, on_histories, orders_csv, overall, overall_csv, prices_csv, read_experiment,
 };
+use crate::output::Format;
 use crate::report;
 use crate::run_folder;
 
@@ -20,6 +22,9 @@ pub struct ExperimentArgs {
     /// Folder to write; a run that was killed goes on where it stopped.
     #[arg(long, value_name = "RUNS")]
     out: PathBuf,
+    /// Where the histories that the experiment names lie; they are left out when not given.
+    #[arg(long, value_name = "DIR")]
+    histories: Option<PathBuf>,
     /// Only these of its families; may be repeated.
     #[arg(long = "family", value_name = "FAMILY")]
     families: Vec<String>,
@@ -64,7 +69,55 @@ pub(super) fn run(args: &ExperimentArgs) -> Result<()> {
     run_folder::write_file(&args.out.join("prices.csv"), &prices_csv(&ladders)?)?;
     let overall = overall(&ladders);
     run_folder::write_file(&args.out.join("overall.csv"), &overall_csv(&overall)?)?;
-    let page = report::write_ladder(&args.out, &experiment, &ladders)?;
+    let histories = pool.install(|| replayed(args, &experiment, &ladders))?;
+    let page = report::write_ladder(&args.out, &experiment, &ladders, &histories)?;
     eprintln!("report: {}", page.display());
-    print_table(&headroom_table(&ladders), args.output)
+    print_table(&headroom_table(&ladders), args.output)?;
+    if args.output.format == Format::Table && !histories.is_empty() {
+        print("\nrecorded histories\n\n")?;
+        print_table(&histories_table(&histories), args.output)?;
+    }
+    Ok(())
+}
+
+/// The histories of the experiment with the arms of one of its families, and their tables; says why
+/// where they are left out.
+fn replayed(
+    args: &ExperimentArgs,
+    experiment: &Experiment,
+    ladders: &[Ladder],
+) -> Result<Vec<OnHistory>> {
+    let Some(spec) = &experiment.replay else {
+        ensure!(
+            args.histories.is_none(),
+            "--histories is given, but the experiment has no table `replay`"
+        );
+        return Ok(Vec::new());
+    };
+    let Some(directory) = &args.histories else {
+        eprintln!(
+            "not replayed: {} (--histories DIR says where they lie)",
+            spec.histories.join(", ")
+        );
+        return Ok(Vec::new());
+    };
+    let Some(ladder) = ladders.iter().find(|one| one.family == spec.arms_of) else {
+        eprintln!(
+            "not replayed: the arms are those of `{}`, which was not run",
+            spec.arms_of
+        );
+        return Ok(Vec::new());
+    };
+    let found = on_histories(
+        &args.out,
+        spec,
+        directory,
+        ladder,
+        (experiment.seed, &given()),
+    )?;
+    let write = |name: &str, bytes: &[u8]| run_folder::write_file(&args.out.join(name), bytes);
+    write("histories.csv", &histories_csv(&found)?)?;
+    write("hit-rates.csv", &hit_rates_csv(&found)?)?;
+    write("orders.csv", &orders_csv(&found)?)?;
+    Ok(found)
 }

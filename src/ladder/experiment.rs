@@ -4,9 +4,11 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
+use super::ReplaySpec;
 use crate::arms::arm;
 use crate::compare::STATIC_TUNED;
 use crate::config::{Budgets, EvalSpec, RunConfig};
+use crate::scenarios;
 use crate::tune::TuneSpec;
 
 /// Name of the file in an experiment's folder.
@@ -37,6 +39,9 @@ pub struct Experiment {
     /// Held-out and validation scenarios a family.
     #[serde(default)]
     pub eval: EvalSpec,
+    /// Recorded histories on which the arms of a family are replayed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<ReplaySpec>,
     /// Every family is run in each of these; as it is when there is none.
     #[serde(default, rename = "variant", skip_serializing_if = "Vec::is_empty")]
     pub variants: Vec<Variant>,
@@ -107,6 +112,9 @@ impl Experiment {
                 bail!("`families` and `variant` give `{}` twice", world.name);
             }
         }
+        if let Some(replay) = &self.replay {
+            check_replay(replay, &worlds)?;
+        }
         for (index, name) in self.arms.iter().enumerate() {
             if self.arms[..index].contains(name) {
                 bail!("`arms` names `{name}` twice");
@@ -151,6 +159,38 @@ impl Experiment {
         };
         RunConfig::resolve(family, self.seed, &[&self.set, more].concat(), budgets)
     }
+}
+
+/// Histories are named by plain folders, and each has a run folder of its own.
+fn check_replay(replay: &ReplaySpec, worlds: &[World]) -> Result<()> {
+    let families: Vec<&str> = worlds.iter().map(|world| world.name.as_str()).collect();
+    ensure!(
+        families.contains(&replay.arms_of.as_str()),
+        "`replay.arms_of` is `{}`, which is none of the families ({})",
+        replay.arms_of,
+        families.join(", ")
+    );
+    ensure!(!replay.histories.is_empty(), "`replay.histories` is empty");
+    for (index, name) in replay.histories.iter().enumerate() {
+        let is_plain = Path::new(name)
+            .file_name()
+            .is_some_and(|last| last == name.as_str());
+        ensure!(
+            is_plain,
+            "`replay.histories` names `{name}` (allowed: the name of a folder)\n\n\
+             hint: --histories DIR says where the folders lie"
+        );
+        ensure!(
+            !replay.histories[..index].contains(name),
+            "`replay.histories` names `{name}` twice"
+        );
+        ensure!(
+            !families.contains(&name.as_str()),
+            "`replay.histories` names `{name}`, which is a family too: both would have one run folder"
+        );
+    }
+    scenarios::load(&replay.scenario, &[]).context("`replay.scenario`")?;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -207,6 +247,30 @@ mod tests {
         check_refused(
             &format!("{start}families = [\"demo\"]\nbudget = 3\n"),
             "budget",
+        );
+    }
+
+    #[test]
+    fn histories_that_cannot_be_replayed_are_refused() {
+        let replay = |what: &str| {
+            format!("question = \"?\"\nfamilies = [\"demo\"]\narms = []\n[replay]\n{what}\n")
+        };
+        let histories = |names: &str| replay(&format!("histories = [{names}]\narms_of = \"demo\""));
+        check_refused(&histories(""), "`replay.histories` is empty");
+        check_refused(&histories("\"a\", \"a\""), "twice");
+        check_refused(
+            &histories("\"../a\""),
+            "`../a` (allowed: the name of a folder)",
+        );
+        check_refused(&histories("\"..\""), "`..` (allowed");
+        check_refused(&histories("\"demo\""), "a family too");
+        check_refused(
+            &replay("histories = [\"a\"]\narms_of = \"poisson\""),
+            "none of the families (demo)",
+        );
+        check_refused(
+            &replay("histories = [\"a\"]\narms_of = \"demo\"\nscenario = \"nowhere\""),
+            "nowhere",
         );
     }
 }

@@ -105,6 +105,17 @@ pub fn best_static(run: &Path) -> Result<String> {
     Ok(found.unwrap_or_else(|| STATIC_TUNED.to_owned()))
 }
 
+/// The arms of a run, [`best_static`] first: what a replay compares the others with.
+///
+/// # Errors
+/// When the run is not tuned, or a file is of another run.
+pub fn static_first(run: &Path) -> Result<Vec<Contestant>> {
+    let fixed = best_static(run)?;
+    let mut contestants = tuned_arms(run)?;
+    contestants.sort_by_key(|contestant| contestant.arm.name != fixed);
+    Ok(contestants)
+}
+
 /// The static and adaptive arms that the run has numbers for.
 fn candidates(run: &Path) -> Result<Vec<Candidate>> {
     let arms = tuned_arms(run)?;

@@ -2,8 +2,10 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use super::{Headroom, Ladder, Overall, Repriced, Rung};
+use super::{CLAIRVOYANT, Headroom, Ladder, OnHistory, Overall, Repriced, Rung, class_of};
+use crate::arms::Class;
 use crate::output::{Cell, Table};
+use crate::replaying::{Account, ArmResult};
 use crate::run_folder::csv_bytes;
 
 /// A row of `ladder.csv`.
@@ -82,6 +84,51 @@ struct OverallRow<'a> {
     share_cheaper: f64,
     share_cheaper_by_2_percent: f64,
     probability_of_improvement: f64,
+}
+
+/// A row of `histories.csv`; of the bound only its cost.
+#[derive(Default, Serialize)]
+struct HistoryRow<'a> {
+    history: &'a str,
+    days: f64,
+    arm: &'a str,
+    class: &'a str,
+    cost_usd: f64,
+    vs_static_usd: Option<f64>,
+    low: Option<f64>,
+    high: Option<f64>,
+    saved_share: Option<f64>,
+    saved_low: Option<f64>,
+    saved_high: Option<f64>,
+    p_value: Option<f64>,
+    p_holm: Option<f64>,
+    needs: Option<u64>,
+    hits: Option<u64>,
+    misses: Option<u64>,
+    waste: Option<u64>,
+    blocked_minutes: Option<f64>,
+    slo_violation_minutes: Option<f64>,
+    runner_minutes: Option<f64>,
+    exposure_days: Option<f64>,
+}
+
+/// A row of `hit-rates.csv`.
+#[derive(Serialize)]
+struct HitRateRow<'a> {
+    history: &'a str,
+    need: &'a str,
+    arm: &'a str,
+    hit_rate: f64,
+    waste: Option<f64>,
+}
+
+/// A row of `orders.csv`.
+#[derive(Serialize)]
+struct OrderRow<'a> {
+    history: &'a str,
+    days: f64,
+    arms: usize,
+    tau_b: Option<f64>,
 }
 
 /// `overall.csv`.
@@ -224,6 +271,130 @@ pub fn headroom_table(ladders: &[Ladder]) -> Table {
             Cell::Number(100.0 * found.headroom.low, 1),
             Cell::Number(100.0 * found.headroom.high, 1),
             Cell::text(&found.verdict),
+        ]);
+    }
+    table
+}
+
+/// `histories.csv`: every arm on every history, the bound after them.
+pub fn histories_csv(found: &[OnHistory]) -> Result<Vec<u8>> {
+    let mut rows: Vec<HistoryRow<'_>> = Vec::new();
+    for one in found {
+        let arms = one.replay.arms.iter().zip(&one.p_holm);
+        rows.extend(arms.map(|(arm, p_holm)| history_row(one, arm, *p_holm)));
+        rows.push(HistoryRow {
+            history: &one.replay.history,
+            days: one.replay.days,
+            arm: CLAIRVOYANT,
+            cost_usd: one.clairvoyant_usd,
+            vs_static_usd: Some(one.clairvoyant_usd - one.fixed().total.cost_usd),
+            ..HistoryRow::default()
+        });
+    }
+    csv_bytes(&rows)
+}
+
+fn history_row<'a>(one: &'a OnHistory, arm: &'a ArmResult, p_holm: Option<f64>) -> HistoryRow<'a> {
+    let Account {
+        cost_usd,
+        needs,
+        hits,
+        misses,
+        waste,
+        blocked_minutes,
+        runner_minutes,
+        slo_violation_minutes,
+        exposure_days,
+    } = arm.total;
+    let difference = arm.difference;
+    let saved = difference.and_then(|difference| difference.saved_share);
+    HistoryRow {
+        history: &one.replay.history,
+        days: one.replay.days,
+        arm: &arm.arm,
+        class: class_of(&arm.arm).map_or("", Class::name),
+        cost_usd,
+        vs_static_usd: difference.map(|difference| difference.usd),
+        low: difference.and_then(|difference| difference.low),
+        high: difference.and_then(|difference| difference.high),
+        saved_share: saved.map(|saved| saved.mean),
+        saved_low: saved.map(|saved| saved.low),
+        saved_high: saved.map(|saved| saved.high),
+        p_value: difference.and_then(|difference| difference.p_value),
+        p_holm,
+        needs: Some(needs),
+        hits: Some(hits),
+        misses: Some(misses),
+        waste: Some(waste),
+        blocked_minutes: Some(blocked_minutes),
+        slo_violation_minutes: Some(slo_violation_minutes),
+        runner_minutes: Some(runner_minutes),
+        exposure_days: Some(exposure_days),
+    }
+}
+
+/// `hit-rates.csv`: the least waste at each hit rate; none where nothing was moved.
+pub fn hit_rates_csv(found: &[OnHistory]) -> Result<Vec<u8>> {
+    let mut rows: Vec<HitRateRow<'_>> = Vec::new();
+    for one in found {
+        for arm in &one.replay.arms {
+            rows.extend(arm.at_hit_rate.iter().flatten().map(|at| HitRateRow {
+                history: &one.replay.history,
+                need: at.need,
+                arm: &arm.arm,
+                hit_rate: at.hit_rate,
+                waste: at.waste,
+            }));
+        }
+    }
+    csv_bytes(&rows)
+}
+
+/// `orders.csv`: how far simulation and replay order the arms alike.
+pub fn orders_csv(found: &[OnHistory]) -> Result<Vec<u8>> {
+    let rows: Vec<OrderRow<'_>> = found
+        .iter()
+        .map(|one| OrderRow {
+            history: &one.replay.history,
+            days: one.replay.days,
+            arms: one.replay.arms.len(),
+            tau_b: one.tau_b,
+        })
+        .collect();
+    csv_bytes(&rows)
+}
+
+/// One line a history, for people.
+pub fn histories_table(found: &[OnHistory]) -> Table {
+    let mut table = Table::new(&[
+        "history",
+        "days",
+        "static_arm",
+        "static_usd",
+        "cheapest_rule",
+        "saves_percent",
+        "low",
+        "high",
+        "clairvoyant_usd",
+        "tau_b",
+    ]);
+    for one in found {
+        let fixed = one.fixed();
+        let cheapest = one.cheapest_rule();
+        let saved = cheapest.and_then(|arm| one.saved(arm));
+        let percent =
+            |value: Option<f64>| value.map_or(Cell::Empty, |value| Cell::Number(100.0 * value, 1));
+        table.push(vec![
+            Cell::text(&one.replay.history),
+            Cell::Number(one.replay.days, 0),
+            Cell::text(&fixed.arm),
+            Cell::Number(fixed.total.cost_usd, 0),
+            Cell::text(cheapest.map_or("-", |arm| &arm.arm)),
+            percent(saved.map(|saved| saved.mean)),
+            percent(saved.map(|saved| saved.low)),
+            percent(saved.map(|saved| saved.high)),
+            Cell::Number(one.clairvoyant_usd, 0),
+            one.tau_b.map_or(Cell::Empty, |tau| Cell::Number(tau, 2)),
         ]);
     }
     table

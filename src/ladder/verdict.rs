@@ -88,7 +88,7 @@ impl Headroom {
 
 const STATIC_SUFFICES: &str = "static suffices here";
 /// Of no difference, corrected for many: below this an arm differs.
-pub(super) const SIGNIFICANT: f64 = 0.05;
+pub const SIGNIFICANT: f64 = 0.05;
 
 /// The rule of the design: unless something that adapts surely saves two per cent, static
 /// suffices. That is the privileged rule, which shows what there is to gain; an adaptive

@@ -76,9 +76,13 @@ pub fn dials(rows: &[crate::dials::Row]) -> Option<Figure> {
 
 /// Draws the ladders of an experiment.
 #[cfg(feature = "plots")]
-pub fn ladder(ladders: &[crate::ladder::Ladder]) -> Vec<Figure> {
+pub fn ladder(
+    ladders: &[crate::ladder::Ladder],
+    histories: &[crate::ladder::OnHistory],
+) -> Vec<Figure> {
     [
         ladder::draw(ladders),
+        ladder::histories(histories),
         pareto::draw(ladders),
         terms::draw(ladders),
     ]
@@ -101,7 +105,7 @@ pub fn forecast(_: &crate::report::Backtested) -> Vec<Figure> {
 
 /// Draws nothing: this build has no plotter.
 #[cfg(not(feature = "plots"))]
-pub fn ladder(_: &[crate::ladder::Ladder]) -> Vec<Figure> {
+pub fn ladder(_: &[crate::ladder::Ladder], _: &[crate::ladder::OnHistory]) -> Vec<Figure> {
     Vec::new()
 }
 

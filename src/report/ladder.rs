@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::figures;
+use super::figures::{self, Figure};
 use super::format::{count, escape, number, percent, percent_difference};
-use super::{page, write_figures};
+use super::{histories, page, write_figures};
 use crate::arms::Class;
 use crate::evaluation::{Bounds, revision};
-use crate::ladder::{Experiment, Headroom, Ladder, Rung, WORTHWHILE, overall};
+use crate::ladder::{Experiment, Headroom, Ladder, OnHistory, Rung, WORTHWHILE, overall};
 use crate::run_folder;
 use crate::statistics::Interval;
 
@@ -17,8 +17,13 @@ use crate::statistics::Interval;
 ///
 /// # Errors
 /// When the folder cannot be written.
-pub fn write_ladder(folder: &Path, experiment: &Experiment, ladders: &[Ladder]) -> Result<PathBuf> {
-    let figures = figures::ladder(ladders);
+pub fn write_ladder(
+    folder: &Path,
+    experiment: &Experiment,
+    ladders: &[Ladder],
+    histories: &[OnHistory],
+) -> Result<PathBuf> {
+    let figures = figures::ladder(ladders, histories);
     write_figures(folder, &figures)?;
     let mut body = format!("<h1>{}</h1>\n", escape(&experiment.question));
     let scenarios = ladders
@@ -48,9 +53,14 @@ pub fn write_ladder(folder: &Path, experiment: &Experiment, ladders: &[Ladder]) 
     if figures.is_empty() {
         body.push_str("<p class=\"notice\">This build draws no figures (feature <code>plots</code> is off); the tables are complete.</p>\n");
     }
-    for figure in &figures {
+    let (of_histories, of_families): (Vec<&Figure>, Vec<&Figure>) = figures
+        .iter()
+        .partition(|figure| figure.name == "histories");
+    for figure in of_families {
         body.push_str(&page::show_figure(figure));
     }
+    let drawn: String = of_histories.into_iter().map(page::show_figure).collect();
+    body.push_str(&histories::section(histories, &drawn));
     body.push_str(&prices_table(ladders));
     body.push_str(&overall_table(ladders));
     for ladder in ladders {
@@ -209,7 +219,7 @@ fn cheapest(ladder: &Ladder, book: usize) -> &str {
         .map_or("", |(arm, _)| arm)
 }
 
-fn share_cell(bounds: Option<Bounds>) -> String {
+pub(super) fn share_cell(bounds: Option<Bounds>) -> String {
     let Some(Bounds { mean, low, high }) = bounds else {
         return "<td>&ndash;</td>".to_owned();
     };
@@ -300,14 +310,14 @@ fn provenance(experiment: &Experiment) -> String {
         );
     }
     out.push_str(
-        "</dl>\n<p>Each family is a run folder beside this page, with its own report; <code>ladder.csv</code>, \
+        "</dl>\n<p>Each family and history is a run folder beside this page, with its own report; <code>ladder.csv</code>, \
          <code>headroom.csv</code> and <code>prices.csv</code> have the tables at full precision, <code>openings.jsonl</code> in each folder says \
          when its test scenarios were looked at.</p>\n</footer>\n",
     );
     out
 }
 
-fn push(page: &mut String, part: std::fmt::Arguments<'_>) {
+pub(super) fn push(page: &mut String, part: std::fmt::Arguments<'_>) {
     page.write_fmt(part)
         .expect("writing to a string cannot fail");
 }
