@@ -42,10 +42,10 @@ pub(super) fn section(found: &[OnHistory], figure: &str) -> String {
         count(found.len(), "history", "histories"),
         escape(&answer(found)),
     );
-    out.push_str(&hit_rates(found));
     for one in found {
         out.push_str(&table(one));
     }
+    out.push_str(&hit_rates(found));
     out
 }
 
@@ -124,7 +124,7 @@ fn hit_rates(found: &[OnHistory]) -> String {
     }
     let names = found.iter().map(|one| escape(&one.replay.history));
     format!(
-        "<div class=\"scroll\"><table>\n<caption>The fewest stages never used with which {} of the needs are met in time, by moving the \
+        "<h3>Waste at a hit rate</h3>\n<div class=\"scroll\"><table>\n<caption>The fewest stages never used with which {} of the needs are met in time, by moving the \
          threshold or the first number of a rule; rows that get there nowhere are left out.</caption>\n<thead><tr><th>Need</th>\
          <th>Arm</th><th>{}</th></tr></thead>\n<tbody>\n{rows}</tbody>\n</table></div>\n",
         HIT_RATES
