@@ -158,7 +158,7 @@ fn draw_mark(canvas: &Canvas<'_>, scale: &Scale, mark: &Mark<'_>, (left, y): (f6
             color.mix(1.0),
             2.0,
         );
-        let shown = format!("{:.0} %", 100.0 * saved.mean);
+        let shown = format!("{} %", tick(100.0 * saved.mean, 1.0));
         canvas.note((left + 18.0, y), &shown, Align::Left);
         return;
     }
