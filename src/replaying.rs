@@ -21,6 +21,7 @@ use prestage_world::{ReplayOptions, Scenario, World, WorldOptions, from_history}
 use rayon::prelude::*;
 
 use crate::compare::Contestant;
+use crate::frontier;
 use crate::pipelines::{Decider, Pipelines};
 use crate::progress::Progress;
 use crate::run_folder::TimelineRow;
@@ -203,6 +204,12 @@ pub fn replay(
         episodes,
         timeline,
     })
+}
+
+/// Adds the least waste at each hit rate, for the arms in which something can be moved.
+pub fn sweep(setting: &Setting, contestants: &[Contestant], replay: &mut Replay) {
+    let progress = Progress::new("sweep", frontier::runs(contestants));
+    replay.add_hit_rates(frontier::sweep(setting, contestants, &progress));
 }
 
 fn open(setting: &Setting, contestant: &Contestant, target: &Target) -> Result<Pipelines> {

@@ -4,16 +4,15 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::Args;
 use prestage_controller::{KnobCenters, NeedType};
-use prestage_envs::Setting;
 use prestage_world::ReplayOptions;
 
 use super::{OutputArgs, RunArgs, given, print, print_table};
 use crate::compare::{Contestant, STATIC_TUNED, baselines};
-use crate::frontier::{self, ALL_NEEDS, AtHitRate};
+use crate::frontier::{ALL_NEEDS, AtHitRate};
 use crate::ladder::static_first;
 use crate::output::{Cell, Format, Table};
 use crate::progress::Progress;
-use crate::replaying::{Account, Replay, Target, prepare, replay, stand_in, write_run};
+use crate::replaying::{Account, Replay, Target, prepare, replay, stand_in, sweep, write_run};
 use crate::scenarios;
 
 /// Arguments of `replay`.
@@ -86,13 +85,6 @@ pub(super) fn run(args: &ReplayArgs) -> Result<()> {
         eprintln!("report: {}", page.display());
     }
     print_replay(&replayed.replay, args.output)
-}
-
-/// Adds the least waste at each hit rate to the arms that have a threshold.
-fn sweep(setting: &Setting, contestants: &[Contestant], replay: &mut Replay) {
-    let progress = Progress::new("sweep", frontier::runs(contestants));
-    let swept = frontier::sweep(setting, contestants, &progress);
-    replay.add_hit_rates(swept);
 }
 
 /// The policy (or its stand-in) first, then every baseline that is defined without it.

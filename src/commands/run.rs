@@ -1,7 +1,7 @@
 //! `prestage run`: an experiment, from its file to its report.
 use std::path::PathBuf;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use clap::Args;
 
 use super::{OutputArgs, given, print, print_table};
@@ -46,6 +46,7 @@ pub(super) fn run(args: &ExperimentArgs) -> Result<()> {
             names.join(", ")
         );
     }
+    find_histories(args, &experiment)?;
     let wanted = |world: &&World| args.families.is_empty() || args.families.contains(&world.name);
     run_folder::create_folder(&args.out)?;
     let text = toml::to_string(&experiment)?;
@@ -80,6 +81,17 @@ pub(super) fn run(args: &ExperimentArgs) -> Result<()> {
     Ok(())
 }
 
+/// Refuses histories that are not there before anything is tuned.
+fn find_histories(args: &ExperimentArgs, experiment: &Experiment) -> Result<()> {
+    match (&args.histories, &experiment.replay) {
+        (Some(directory), Some(spec)) => spec.find_in(directory),
+        (Some(_), None) => {
+            bail!("--histories is given, but the experiment has no table `replay`")
+        }
+        (None, _) => Ok(()),
+    }
+}
+
 /// The histories of the experiment with the arms of one of its families, and their tables; says why
 /// where they are left out.
 fn replayed(
@@ -88,10 +100,6 @@ fn replayed(
     ladders: &[Ladder],
 ) -> Result<Vec<OnHistory>> {
     let Some(spec) = &experiment.replay else {
-        ensure!(
-            args.histories.is_none(),
-            "--histories is given, but the experiment has no table `replay`"
-        );
         return Ok(Vec::new());
     };
     let Some(directory) = &args.histories else {

@@ -6,18 +6,16 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use prestage_envs::{Setting, clairvoyant};
+use prestage_envs::clairvoyant;
 use prestage_world::ReplayOptions;
 use serde::{Deserialize, Serialize};
 
 use super::{Ladder, static_first};
 use crate::agreement::kendall::Pairs;
 use crate::arms::{ARMS, Class};
-use crate::compare::Contestant;
 use crate::evaluation::Bounds;
-use crate::frontier;
 use crate::progress::Progress;
-use crate::replaying::{ArmResult, Replay, Replayed, Target, prepare, replay, write_run};
+use crate::replaying::{ArmResult, Replay, Target, prepare, replay, sweep, write_run};
 use crate::scenarios;
 use crate::statistics::holm;
 
@@ -53,6 +51,24 @@ pub struct OnHistory {
     /// Kendall's tau-b between the order by cost in the family and here; none where either ties
     /// everything.
     pub tau_b: Option<f64>,
+}
+
+impl ReplaySpec {
+    /// Whether all histories lie in `directory`: asked before hours of tuning.
+    ///
+    /// # Errors
+    /// When one does not, by name.
+    pub fn find_in(&self, directory: &Path) -> Result<()> {
+        for name in &self.histories {
+            let path = directory.join(name);
+            ensure!(
+                path.is_dir(),
+                "`replay.histories` names `{name}`, but there is no folder `{}`\n\nhint: --histories DIR says where they lie",
+                path.display()
+            );
+        }
+        Ok(())
+    }
 }
 
 impl OnHistory {
@@ -111,15 +127,7 @@ pub fn on_histories(
     ladder: &Ladder,
     (seed, command): (u64, &str),
 ) -> Result<Vec<OnHistory>> {
-    // All are looked for before the first is replayed.
-    for name in &spec.histories {
-        let path = directory.join(name);
-        ensure!(
-            path.is_dir(),
-            "`replay.histories` names `{name}`, but there is no folder `{}`\n\nhint: --histories DIR says where they lie",
-            path.display()
-        );
-    }
+    spec.find_in(directory)?;
     let scenario = scenarios::load(&spec.scenario, &[])?;
     let contestants = static_first(&out.join(&spec.arms_of))?;
     let one = |name: &String| -> Result<OnHistory> {
@@ -134,7 +142,7 @@ pub fn on_histories(
         // What a history says of its name need not be unique.
         replayed.replay.history.clone_from(name);
         if spec.sweep {
-            sweep(setting, &contestants, &mut replayed);
+            sweep(setting, &contestants, &mut replayed.replay);
         }
         let folder = out.join(name);
         write_run(&folder, setting, &contestants, &replayed, command)
@@ -151,12 +159,6 @@ pub fn on_histories(
     let mut found: Vec<OnHistory> = spec.histories.iter().map(one).collect::<Result<_>>()?;
     correct(&mut found);
     Ok(found)
-}
-
-fn sweep(setting: &Setting, contestants: &[Contestant], replayed: &mut Replayed) {
-    let progress = Progress::new("sweep", frontier::runs(contestants));
-    let swept = frontier::sweep(setting, contestants, &progress);
-    replayed.replay.add_hit_rates(swept);
 }
 
 /// Fills in the p-values corrected for all arms and histories.

@@ -86,7 +86,7 @@ pub struct Difference {
 
 impl Replay {
     /// Adds what a sweep found, in arm order; nothing for an arm in which nothing can be moved.
-    pub fn add_hit_rates(&mut self, swept: Vec<Vec<AtHitRate>>) {
+    pub(super) fn add_hit_rates(&mut self, swept: Vec<Vec<AtHitRate>>) {
         assert_eq!(swept.len(), self.arms.len(), "a sweep of other arms");
         for (arm, at) in self.arms.iter_mut().zip(swept) {
             arm.at_hit_rate = (!at.is_empty()).then_some(at);

@@ -379,17 +379,18 @@ fn histories_are_left_out_with_a_reason_or_refused_by_name() {
         assert_eq!(output.status.code(), Some(code), "{said}");
         said
     };
+    let absent = said(&["--histories", text(folder.path())], 2);
+    assert!(
+        absent.contains("names `first`, but there is no folder"),
+        "{absent}"
+    );
+    assert!(!out.exists(), "refused before anything is tuned");
     let left_out = said(&[], 0);
     assert!(
         left_out.contains("not replayed: first (--histories DIR"),
         "{left_out}"
     );
     assert!(!out.join("histories.csv").exists());
-    let absent = said(&["--histories", text(folder.path())], 2);
-    assert!(
-        absent.contains("names `first`, but there is no folder"),
-        "{absent}"
-    );
 
     write(&experiment, &small);
     let unasked = said(&["--histories", text(folder.path())], 2);
