@@ -243,6 +243,12 @@ pub static ARMS: &[ArmEntry] = &[
     },
 ];
 
+/// The step of an arm; none for one that is not in the registry: a learnt policy, or a bound.
+pub fn class_of(name: &str) -> Option<Class> {
+    let entry = ARMS.iter().find(|entry| entry.name == name)?;
+    Some(entry.class)
+}
+
 /// An arm by its name; the error lists those that exist.
 pub fn arm(name: &str) -> Result<&'static ArmEntry> {
     match ARMS.iter().find(|entry| entry.name == name) {

@@ -20,7 +20,7 @@ mod verdict;
 pub use all_families::for_all_families;
 pub use climb::{CLAIRVOYANT, Climbed, climb};
 pub use experiment::{EXPERIMENT, Experiment, Variant, World, read as read_experiment};
-pub use histories::{OnHistory, ReplaySpec, class_of, on_histories};
+pub use histories::{OnHistory, ReplaySpec, on_histories};
 pub use overall::{Overall, PROFILE_AT, overall};
 pub use prices::Repriced;
 pub use rungs::{Ladder, Rung, Totals, correct_for_many};

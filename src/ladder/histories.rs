@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Ladder, static_first};
 use crate::agreement::kendall::Pairs;
-use crate::arms::{ARMS, Class};
+use crate::arms::{Class, class_of};
 use crate::evaluation::Bounds;
 use crate::progress::Progress;
 use crate::replaying::{ArmResult, Replay, Target, prepare, replay, sweep, write_run};
@@ -107,12 +107,6 @@ impl OnHistory {
             high: share,
         }
     }
-}
-
-/// The step of an arm; none for one that is not in the registry.
-pub fn class_of(arm: &str) -> Option<Class> {
-    let entry = ARMS.iter().find(|entry| entry.name == arm)?;
-    Some(entry.class)
 }
 
 /// Replays the histories that lie in `directory` with the arms of a family, whose ladder this is, and

@@ -2,7 +2,7 @@
 //! saves on the same scenarios.
 use std::collections::BTreeMap;
 
-use crate::arms::{ARMS, Class};
+use crate::arms::{Class, class_of};
 use crate::run_folder::ResultRow;
 use crate::statistics::{Bootstrap, Grid, Interval, holm, mean, sign_flip_p_value};
 
@@ -157,10 +157,7 @@ fn rung(climbed: &Climbed, arm: &str, reference: Option<&Grid>) -> Rung {
     };
     Rung {
         arm: arm.to_owned(),
-        class: ARMS
-            .iter()
-            .find(|entry| entry.name == arm)
-            .map(|entry| entry.class),
+        class: class_of(arm),
         cost_usd,
         cost_usd_per_day: cost_usd / climbed.days,
         costs_usd,

@@ -2,8 +2,8 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use super::{CLAIRVOYANT, Headroom, Ladder, OnHistory, Overall, Repriced, Rung, class_of};
-use crate::arms::Class;
+use super::{CLAIRVOYANT, Headroom, Ladder, OnHistory, Overall, Repriced, Rung};
+use crate::arms::{Class, class_of};
 use crate::output::{Cell, Table};
 use crate::replaying::{Account, ArmResult};
 use crate::run_folder::csv_bytes;

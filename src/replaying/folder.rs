@@ -5,7 +5,7 @@ use anyhow::Result;
 use prestage_envs::Setting;
 
 use super::Replayed;
-use crate::arms::{Class, arm};
+use crate::arms::{Class, class_of};
 use crate::compare::{Contestant, STATIC_TUNED, cost_rows, rows};
 use crate::evaluation::revision;
 use crate::report;
@@ -38,7 +38,7 @@ pub fn write_run(
         .iter()
         .map(|contestant| contestant.arm.name.clone())
         .collect();
-    let first_is_static = arm(&arms[0]).is_ok_and(|entry| entry.class == Class::Static);
+    let first_is_static = class_of(&arms[0]) == Some(Class::Static);
     let is_reference = |name: &&String| !first_is_static && *name == STATIC_TUNED;
     let reference = arms.iter().find(is_reference).unwrap_or(&arms[0]).clone();
     let manifest = Manifest {

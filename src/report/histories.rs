@@ -3,9 +3,9 @@ use prestage_controller::NeedType;
 
 use super::format::{count, escape, number};
 use super::ladder::{push, share_cell};
-use crate::arms::Class;
+use crate::arms::{Class, class_of};
 use crate::frontier::{ALL_NEEDS, HIT_RATES};
-use crate::ladder::{OnHistory, SIGNIFICANT, class_of};
+use crate::ladder::{OnHistory, SIGNIFICANT};
 use crate::replaying::ArmResult;
 
 /// What the histories say in a sentence or two.

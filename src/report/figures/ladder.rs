@@ -6,9 +6,9 @@ use super::canvas::{
     Align, BLUE, Canvas, GREEN, INK, LABEL, ORANGE, PURPLE, SKY, Scale, VERMILLION, Words, figure,
     text_width,
 };
-use crate::arms::Class;
+use crate::arms::{Class, class_of};
 use crate::evaluation::Bounds;
-use crate::ladder::{CLAIRVOYANT, Ladder, OnHistory, class_of};
+use crate::ladder::{CLAIRVOYANT, Ladder, OnHistory};
 use crate::report::format::tick;
 
 const COLUMNS: usize = 2;
